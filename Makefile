@@ -1,0 +1,57 @@
+# Every target is a thin wrapper: `make help` lists them, `genonaut --help` teaches the rest.
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down reset status test lint types imports unit integration e2e format lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv from requirements.lock (every target does it by itself)
+	@deploy/setup.sh
+
+demo: setup ## start everything and make an image in front of you
+	@$(BIN)/genonaut demo
+
+up: setup ## start everything and leave it running
+	@$(BIN)/genonaut up
+
+down: setup ## stop it, keep the data
+	@$(BIN)/genonaut down
+
+reset: setup ## stop it and forget the data
+	@$(BIN)/genonaut reset --yes
+
+status: setup ## what runs where
+	@$(BIN)/genonaut status
+
+test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
+	@$(BIN)/pytest
+
+lint: setup ## ruff: rules and format
+	@$(BIN)/ruff check --output-format concise
+	@$(BIN)/ruff format --check
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
+
+imports: setup ## the layers, as import-linter contracts
+	@$(BIN)/lint-imports
+
+unit: setup ## the tests that need no server
+	@$(BIN)/pytest libs/*/tests/unit services/*/tests/unit
+
+integration: setup ## the tests of one service or library with real servers
+	@$(BIN)/pytest libs/*/tests/integration services/*/tests/integration
+
+e2e: setup ## the tests over real processes
+	@$(BIN)/pytest tests
+
+format: setup ## rewrite the code in the house format
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+lock: setup ## resolve requirements.lock anew (deploy/lock.sh --upgrade for newer versions)
+	@deploy/lock.sh
