@@ -1,0 +1,55 @@
+"""What the content service states: users, tags and items."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from genonaut.contracts.event import Event
+from genonaut.contracts.images import StoredImage
+
+SourceType = Literal["items", "auto"]
+ContentType = Literal["text", "image", "video", "audio"]
+
+
+class UserRegistered(Event, type="content.user.registered"):
+    user_id: UUID
+    username: str
+    email: str
+    preferences: dict[str, Any] = Field(default_factory=dict)
+
+
+class UserPreferencesChanged(Event, type="content.user.preferences_changed"):
+    user_id: UUID
+    changes: dict[str, Any]
+    """Merged into the preferences key by key, not deeply."""
+
+
+class TagCreated(Event, type="content.tag.created"):
+    tag_id: UUID
+    slug: str
+    name: str
+
+
+class TagParentAdded(Event, type="content.tag.parent_added"):
+    tag_id: UUID
+    parent_id: UUID
+
+
+class ItemCreated(Event, type="content.item.created"):
+    item_id: int
+    source_type: SourceType = "items"
+    title: str
+    content_type: ContentType
+    content_data: str | None = None
+    prompt: str
+    creator_id: UUID
+    tag_ids: list[UUID] = Field(default_factory=list)
+    item_metadata: dict[str, Any] = Field(default_factory=dict)
+    quality_score: float = 0.5
+    is_private: bool = False
+    image: StoredImage | None = None
+    job_id: int | None = None
+    """The generation job that made it, with `image_index` counting that job's images from 0 up to `image_count` - 1."""
+    image_index: int = 0
+    image_count: int = 1

@@ -1,0 +1,23 @@
+"""What the gateway states: the requests it served. Facts that nobody decides on: they live on the bus, not in a log."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from genonaut.contracts.event import Event
+
+
+class RequestServed(Event, type="gateway.request.served"):
+    method: str
+    route: str
+    """The route template, e.g. `/api/v1/content/{id}`, so that requests group."""
+    status_code: int
+    duration_us: int
+    """From the first byte read to the last byte sent."""
+    user_id: UUID | None = None
+    query_params: dict[str, Any] = Field(default_factory=dict)
+    """As they came; a repeated parameter is a list."""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    error_type: str | None = None

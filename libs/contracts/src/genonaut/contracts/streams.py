@@ -1,0 +1,134 @@
+"""Streams, subjects and durables as data.
+
+The provisioning step makes the bus look like this page; services declare nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from genonaut.contracts.content import ItemCreated, UserPreferencesChanged, UserRegistered
+from genonaut.contracts.event import Event
+from genonaut.contracts.gateway import RequestServed
+from genonaut.contracts.generation import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobPublished,
+    JobRequested,
+    JobStarted,
+)
+
+MiB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A JetStream stream. Discards nothing silently: a full one refuses new messages, and producers keep theirs."""
+
+    name: str
+    prefix: str
+    """Its subjects are `<prefix>.>`."""
+    max_bytes: int
+    max_age: timedelta
+    by_aggregate: bool = False
+    """Subjects end with the aggregate's id, for live filters. Costs the server memory for each id."""
+    work_queue: bool = False
+    latest_only: bool = False
+    """In memory, the latest message of each subject only."""
+    duplicate_window: timedelta = timedelta(minutes=10)
+    """How long a message id is remembered. Longer than a relay's retries; the server keeps every id in memory."""
+
+    def subject(self, event_type: str, aggregate_id: str) -> str:
+        """Where an event goes."""
+        return f"{event_type}.{aggregate_id}" if self.by_aggregate else event_type
+
+    def filter(self, event_type: str) -> str:
+        """What matches every event of a type."""
+        return f"{event_type}.*" if self.by_aggregate else event_type
+
+
+CONTENT = Stream(name="CONTENT", prefix="content", max_bytes=1024 * MiB, max_age=timedelta(days=365))
+GENERATION = Stream(
+    name="GENERATION",
+    prefix="generation.job",
+    max_bytes=1024 * MiB,
+    max_age=timedelta(days=365),
+    by_aggregate=True,
+)
+GENERATION_WORK = Stream(
+    name="GENERATION_WORK",
+    prefix="generation.work",
+    max_bytes=256 * MiB,
+    max_age=timedelta(days=30),
+    work_queue=True,
+)
+NOTIFICATIONS = Stream(name="NOTIFICATIONS", prefix="notifications", max_bytes=256 * MiB, max_age=timedelta(days=365))
+REQUESTS = Stream(
+    name="REQUESTS",
+    prefix="gateway.request",
+    max_bytes=1024 * MiB,
+    max_age=timedelta(days=30),
+    duplicate_window=timedelta(minutes=2),
+)
+LIVE = Stream(name="LIVE", prefix="live", max_bytes=64 * MiB, max_age=timedelta(hours=1), latest_only=True)
+
+STREAMS = (CONTENT, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS, LIVE)
+
+WORK: dict[str, str] = {JobRequested.type: "generation.work.image"}
+"""Events that are also work: their envelope goes to this subject of GENERATION_WORK too, under the same message id."""
+
+
+def stream_of(event_type: str) -> Stream:
+    """The stream that carries events of this type. Raises LookupError when none does."""
+    for stream in STREAMS:
+        if event_type.startswith(f"{stream.prefix}."):
+            return stream
+    raise LookupError(f"no stream carries {event_type}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Durable:
+    """A durable consumer: one purpose of one service, with one filter over all its types, so their order is kept."""
+
+    name: str
+    """service-purpose, kebab case, at most 32 characters, unique."""
+    stream: Stream
+    events: tuple[type[Event], ...]
+    ack_wait: timedelta = timedelta(seconds=10)
+    max_ack_pending: int = 256
+
+    def filter_subjects(self) -> Iterable[str]:
+        if self.stream.work_queue:
+            return [WORK[event.type] for event in self.events]
+        return [self.stream.filter(event.type) for event in self.events]
+
+
+USER_EVENTS = (UserRegistered, UserPreferencesChanged)
+
+CONTENT_JOBS = Durable(name="content-jobs", stream=GENERATION, events=(JobCompleted,))
+GENERATION_USERS = Durable(name="generation-users", stream=CONTENT, events=(UserRegistered,))
+GENERATION_ITEMS = Durable(name="generation-items", stream=CONTENT, events=(ItemCreated,))
+GENERATION_DRIVERS = Durable(name="generation-drivers", stream=GENERATION_WORK, events=(JobRequested,))
+NOTIFICATIONS_RECIPIENTS = Durable(name="notifications-recipients", stream=CONTENT, events=USER_EVENTS)
+NOTIFICATIONS_JOBS = Durable(
+    name="notifications-jobs", stream=GENERATION, events=(JobPublished, JobFailed, JobCancelled)
+)
+ANALYTICS_REQUESTS = Durable(name="analytics-requests", stream=REQUESTS, events=(RequestServed,), max_ack_pending=4096)
+ANALYTICS_GENERATION = Durable(
+    name="analytics-generation",
+    stream=GENERATION,
+    events=(JobRequested, JobStarted, JobCompleted, JobFailed, JobCancelled),
+    max_ack_pending=4096,
+)
+
+DURABLES = (
+    CONTENT_JOBS,
+    GENERATION_USERS,
+    GENERATION_ITEMS,
+    GENERATION_DRIVERS,
+    NOTIFICATIONS_RECIPIENTS,
+    NOTIFICATIONS_JOBS,
+    ANALYTICS_REQUESTS,
+    ANALYTICS_GENERATION,
+)
