@@ -1,0 +1,24 @@
+"""The shape of what decides: pure functions over one kind of thing. Imports no I/O, so that domains may import it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from genonaut.contracts import Event
+
+S = TypeVar("S")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Aggregate(Generic[S, C]):
+    """What decides: pure functions over one kind of thing. Its streams are named `<name>-<id>`."""
+
+    name: str
+    initial: S
+    decide: Callable[[C, S], Sequence[Event]]
+    """The events a command leads to; none when it changes nothing.
+
+    Raises what the caller shall see when it is refused.
+    """
+    evolve: Callable[[S, Event], S]

@@ -1,0 +1,32 @@
+"""Alembic's environment, shared by every service's history. `genonaut.platform.migrations` says which one it is."""
+
+import asyncio
+import zlib
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from genonaut.platform.database import Database
+
+attributes = context.config.attributes
+schema: str = attributes["schema"]
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, version_table="schema_version", transaction_per_migration=False)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main() -> None:
+    database = Database(attributes["admin_url"], name=f"genonaut-migrate-{schema}", search_path=schema)
+    try:
+        async with database.transaction() as connection:
+            lock = zlib.crc32(f"genonaut migrate {schema}".encode())
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+            await connection.run_sync(run)
+    finally:
+        await database.close()
+
+
+asyncio.run(main())

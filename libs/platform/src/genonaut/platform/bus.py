@@ -1,0 +1,150 @@
+"""The connection to NATS JetStream: publishing that ends in a PubAck, and live messages that need none."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+from uuid import uuid4
+
+import nats
+import nats.errors
+import nats.js.errors
+import orjson
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+log = structlog.get_logger()
+
+MAX_BATCH = 250
+"""Messages in one atomic batch. The server takes up to 1,000; smaller ones keep its memory and a retry small."""
+PUBLISH_TIMEOUT = 5.0
+"""Seconds. With `sync_interval: always` a busy disk takes longer than the client's default of 0.5 s."""
+DUPLICATE_IN_BATCH = 10201
+"""The server's err_code for an atomic batch that holds a message id it has seen."""
+REQUIRED_API_LEVEL = 3
+
+
+class PublishError(Exception):
+    """The stream did not take it, or did not say so in time. Publish again: the message id makes a repeat harmless."""
+
+
+@dataclass(frozen=True)
+class Message:
+    subject: str
+    payload: bytes
+    id: str
+    """The stream drops a second message with the same id within its duplicate window."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Bus:
+    """One connection. It reconnects for ever; should it close all the same, the process is told to end."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.jetstream: JetStreamContext = client.jetstream(timeout=PUBLISH_TIMEOUT)
+        self._closing = False
+
+    @classmethod
+    async def connect(cls, url: str, *, name: str) -> Self:
+        """Waits for the server as long as it takes."""
+        client = Client()
+        bus = cls(client)
+
+        async def closed() -> None:
+            if not bus._closing:
+                log.critical("bus.closed", hint="the process ends, so that its supervisor starts a sound one")
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        async def disconnected() -> None:
+            if not bus._closing:
+                log.warning("bus.disconnected")
+
+        async def reconnected() -> None:
+            log.info("bus.reconnected")
+
+        async def failed(error: Exception) -> None:
+            log.warning("bus.error", error=str(error) or type(error).__name__)
+
+        await client.connect(
+            url,
+            name=name,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; a float works and 2 s is long
+            ping_interval=10,
+            connect_timeout=5,
+            closed_cb=closed,
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            error_cb=failed,
+        )
+        bus.jetstream = client.jetstream(timeout=PUBLISH_TIMEOUT)
+        return bus
+
+    async def close(self) -> None:
+        self._closing = True
+        if self.client.is_closed:
+            return
+        try:
+            await asyncio.wait_for(self.client.drain(), timeout=5)
+        except (TimeoutError, nats.errors.Error) as error:
+            log.warning("bus.drain_failed", error=str(error))
+            await self.client.close()
+
+    async def ping(self) -> None:
+        """Raises when JetStream does not answer within 2 s."""
+        await self.client.request("$JS.API.INFO", b"", timeout=2)
+
+    async def publish(self, stream: str, messages: Sequence[Message]) -> None:
+        """All of them are in the stream when this returns, in order. Raises PublishError, after which some may be."""
+        for start in range(0, len(messages), MAX_BATCH):
+            batch = messages[start : start + MAX_BATCH]
+            if len(batch) == 1 or not await self._publish_atomically(stream, batch):
+                for message in batch:
+                    await self._publish_one(stream, message, _headers(stream, message))
+
+    async def publish_live(self, subject: str, payload: bytes) -> None:
+        """At most once, to whoever listens."""
+        await self.client.publish(subject, payload)
+
+    async def _publish_one(self, stream: str, message: Message, headers: dict[str, str]) -> None:
+        answer = await self._request(stream, message, headers)
+        if error := answer.get("error"):
+            raise PublishError(f"{stream} refused a message: {error.get('description')}")
+
+    async def _publish_atomically(self, stream: str, batch: Sequence[Message]) -> bool:
+        """False when the batch was refused because some of it is in the stream already."""
+        batch_id = uuid4().hex
+        for position, message in enumerate(batch, start=1):
+            headers = _headers(stream, message)
+            headers["Nats-Batch-Id"] = batch_id
+            headers["Nats-Batch-Sequence"] = str(position)
+            if position < len(batch):
+                await self.client.publish(message.subject, message.payload, headers=headers)
+                continue
+            headers["Nats-Batch-Commit"] = "1"
+            answer = await self._request(stream, message, headers)
+            error = answer.get("error")
+            if error is None:
+                return True
+            if error.get("err_code") == DUPLICATE_IN_BATCH:
+                return False
+            raise PublishError(f"{stream} refused a batch of {len(batch)}: {error.get('description')}")
+        return True
+
+    async def _request(self, stream: str, message: Message, headers: dict[str, str]) -> dict[str, Any]:
+        try:
+            reply = await self.client.request(
+                message.subject, message.payload, timeout=PUBLISH_TIMEOUT, headers=headers
+            )
+        except (nats.errors.Error, TimeoutError) as error:
+            raise PublishError(f"{stream} did not acknowledge: {type(error).__name__}") from error
+        answer: dict[str, Any] = orjson.loads(reply.data)
+        return answer
+
+
+def _headers(stream: str, message: Message) -> dict[str, str]:
+    return {"Nats-Msg-Id": message.id, "Nats-Expected-Stream": stream, **message.headers}

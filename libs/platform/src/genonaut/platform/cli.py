@@ -1,0 +1,98 @@
+"""The `genonaut` command. Members add commands through the entry-point group `genonaut.commands`.
+
+An entry is a `typer.Typer` (a group) or a function (a command); it is imported when it is asked for, so that one
+command does not pay for all the others.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+GROUP = "genonaut.commands"
+
+
+class _Members(TyperGroup):
+    """The commands of all installed members, by name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=GROUP))})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        for entry in entry_points(group=GROUP):
+            if entry.name == cmd_name:
+                return _load(entry)
+        return super().get_command(ctx, cmd_name)
+
+
+def _load(entry: EntryPoint) -> Any:
+    loaded: Any = entry.load()
+    if isinstance(loaded, typer.Typer):
+        command = typer.main.get_command(loaded)
+    else:
+        single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        single.command(name=entry.name)(loaded)
+        command = typer.main.get_command(single)
+    command.name = entry.name
+    return command
+
+
+app = typer.Typer(cls=_Members, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+
+
+@app.callback()
+def genonaut() -> None:
+    """Runs, inspects and repairs a Genonaut: a platform for AI-generated images.
+
+    Start with [bold]genonaut demo[/bold]. Every command explains itself with [bold]--help[/bold].
+    """
+
+
+def main() -> None:
+    """The console script. Expected trouble is one clear message, not a traceback."""
+    from genonaut.platform.provisioning import ProvisioningError  # noqa: PLC0415 - not for every command
+    from genonaut.platform.settings import SettingsError  # noqa: PLC0415 - not for every command
+
+    try:
+        app()
+    except (SettingsError, ProvisioningError) as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)
+
+
+@contextmanager
+def stack_environment(service: str) -> Iterator[None]:
+    """Inside, what this environment lacks comes from the local stack's `.genonaut/env/<service>.env`."""
+    before = dict(os.environ)
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / ".genonaut" / "env" / f"{service}.env"
+        if path.is_file():
+            for line in path.read_text().splitlines():
+                name, separator, value = line.partition("=")
+                if separator and not name.startswith("#"):
+                    os.environ.setdefault(name.strip(), value.strip())
+            break
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def service_commands(name: str) -> typer.Typer:
+    """What every service offers: serve, migrate, dead-letters. It is found at `genonaut.<name>.service:service`."""
+    from genonaut.platform import service_cli  # noqa: PLC0415 - not for every command
+
+    return service_cli.commands(name)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str))

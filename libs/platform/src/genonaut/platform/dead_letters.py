@@ -1,0 +1,81 @@
+"""Dead letters: messages that could not be handled, kept whole with the reason, to be looked at and redriven."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    id: int
+    consumer: str
+    subject: str
+    headers: Mapping[str, str]
+    payload: bytes
+    error: str
+    deliveries: int
+    created_at: datetime
+    redriven_at: datetime | None
+
+
+async def park(
+    connection: AsyncConnection,
+    *,
+    consumer: str,
+    stream_sequence: int,
+    subject: str,
+    headers: Mapping[str, str],
+    payload: bytes,
+    error: str,
+    deliveries: int,
+) -> None:
+    """Keeps a message. Parking the same one twice keeps it once."""
+    await connection.execute(
+        text("""
+            INSERT INTO dead_letters (consumer, stream_sequence, subject, headers, payload, error, deliveries)
+            VALUES (:consumer, :stream_sequence, :subject, CAST(:headers AS jsonb), :payload, :error, :deliveries)
+            ON CONFLICT (consumer, stream_sequence) DO NOTHING
+        """),
+        {
+            "consumer": consumer,
+            "stream_sequence": stream_sequence,
+            "subject": subject,
+            "headers": orjson.dumps(dict(headers)).decode(),
+            "payload": payload,
+            "error": error[:4000].replace("\x00", "�"),
+            "deliveries": deliveries,
+        },
+    )
+
+
+async def waiting(connection: AsyncConnection, *, limit: int = 100) -> list[DeadLetter]:
+    """Those not redriven yet, oldest first."""
+    rows = await connection.execute(
+        text(f"{_SELECT} WHERE redriven_at IS NULL ORDER BY id LIMIT :limit"), {"limit": limit}
+    )
+    return [_letter(row) for row in rows]
+
+
+async def by_id(connection: AsyncConnection, letter_id: int) -> DeadLetter | None:
+    row = (await connection.execute(text(f"{_SELECT} WHERE id = :id"), {"id": letter_id})).one_or_none()
+    return _letter(row) if row else None
+
+
+async def mark_redriven(connection: AsyncConnection, letter_id: int, at: datetime) -> None:
+    await connection.execute(
+        text("UPDATE dead_letters SET redriven_at = :at WHERE id = :id"), {"id": letter_id, "at": at}
+    )
+
+
+_SELECT = """
+SELECT id, consumer, subject, headers, payload, error, deliveries, created_at, redriven_at FROM dead_letters
+"""
+
+
+def _letter(row: Any) -> DeadLetter:
+    return DeadLetter(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a row as a mapping

@@ -1,0 +1,182 @@
+"""The event log: the truth of a service. Appending is one transaction with the outbox and the inline projections.
+
+`unique (stream, version)` is the concurrency control: of two commands on the same state one commits, the other
+decides again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic
+from uuid import UUID, uuid4
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.contracts import Envelope, Event
+from genonaut.platform import metrics
+from genonaut.platform.aggregate import Aggregate, C, S
+from genonaut.platform.context import Cause, current_cause
+from genonaut.platform.database import ConcurrencyConflictError, Database
+from genonaut.platform.projections import Projection, Recorded
+
+Clock = Callable[[], datetime]
+NewId = Callable[[], UUID]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[S]):
+    state: S
+    appended: Sequence[Recorded]
+
+
+class EventStore:
+    """Appends to and reads one service's `events` table."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        source: str,
+        projections: Sequence[Projection] = (),
+        clock: Clock = utc_now,
+        new_id: NewId = uuid4,
+    ) -> None:
+        self.database = database
+        self.source = source
+        self.projections = [projection for projection in projections if projection.source is None]
+        self.clock = clock
+        self.new_id = new_id
+
+    async def execute(self, aggregate: Aggregate[S, C], aggregate_id: object, command: C) -> Outcome[S]:
+        """Load, decide, append, project and commit; again on the new state when somebody else was faster."""
+        return await self.database.transact(
+            lambda connection: self.execute_in(connection, aggregate, aggregate_id, command)
+        )
+
+    async def execute_in(
+        self, connection: AsyncConnection, aggregate: Aggregate[S, C], aggregate_id: object, command: C
+    ) -> Outcome[S]:
+        """The same inside the caller's transaction.
+
+        Raises ConcurrencyConflictError, after which that must be rolled back.
+        """
+        subject = str(aggregate_id)
+        history = await self.load(connection, aggregate.name, subject)
+        state = aggregate.initial
+        for each in history:
+            state = aggregate.evolve(state, each.event)
+        events = aggregate.decide(command, state)
+        if not events:
+            return Outcome(state, ())
+        appended = await self.append(connection, aggregate.name, subject, len(history), events)
+        for event in events:
+            state = aggregate.evolve(state, event)
+        return Outcome(state, appended)
+
+    async def load(self, connection: AsyncConnection, name: str, subject: str) -> list[Recorded]:
+        """All events of one aggregate in order."""
+        rows = await connection.execute(text(_LOAD), {"stream": f"{name}-{subject}"})
+        return [to_recorded(row, self.source) for row in rows]
+
+    async def append(
+        self, connection: AsyncConnection, name: str, subject: str, version: int, events: Sequence[Event]
+    ) -> list[Recorded]:
+        """`version` is how many events the decision saw.
+
+        Raises ConcurrencyConflictError when there are more by now.
+        """
+        cause = current_cause() or Cause(correlation_id=str(self.new_id()))
+        now = self.clock()
+        recorded = [
+            Recorded(
+                event,
+                Envelope.of(
+                    event,
+                    id=self.new_id(),
+                    source=self.source,
+                    subject=subject,
+                    time=now,
+                    sequence=version + offset,
+                    correlationid=cause.correlation_id,
+                    causationid=cause.causation_id,
+                ),
+                cause.traceparent,
+            )
+            for offset, event in enumerate(events, start=1)
+        ]
+        try:
+            await connection.execute(text(_APPEND), _columns(f"{name}-{subject}", recorded))
+        except IntegrityError as error:
+            if "events_stream_version_key" in str(error.orig):
+                raise ConcurrencyConflictError(f"{name}-{subject} is past version {version}") from error
+            raise
+        for projection in self.projections:
+            await projection.apply(connection, recorded)
+        for event in events:
+            metrics.EVENTS_APPENDED.labels(type=event.type).inc()
+        return recorded
+
+
+_LOAD = """
+SELECT id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data
+FROM events WHERE stream = :stream ORDER BY version
+"""
+
+# One round trip for any number of events. The outbox row carries no payload: the relay reads it from the log.
+_APPEND = """
+WITH appended AS (
+    INSERT INTO events (id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data)
+    SELECT id, :stream, version, type, dataversion, :time, :correlation_id, :causation_id, :traceparent, data
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[]), CAST(:types AS text[]), CAST(:dataversions AS int[]),
+                CAST(:data AS jsonb[])) AS new (id, version, type, dataversion, data)
+    ORDER BY version
+    RETURNING id, position
+), pending AS (
+    INSERT INTO outbox (event_id, position) SELECT id, position FROM appended
+)
+SELECT pg_notify('outbox_' || current_schema(), '')
+"""
+
+
+def _columns(stream: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
+    first = recorded[0]
+    return {
+        "stream": stream,
+        "time": first.envelope.time,
+        "correlation_id": first.envelope.correlationid,
+        "causation_id": first.envelope.causationid,
+        "traceparent": first.traceparent,
+        "ids": [each.envelope.id for each in recorded],
+        "versions": [each.envelope.sequence for each in recorded],
+        "types": [each.envelope.type for each in recorded],
+        "dataversions": [each.envelope.dataversion for each in recorded],
+        "data": [orjson.dumps(each.envelope.data).decode() for each in recorded],
+    }
+
+
+def to_recorded(row: Any, source: str) -> Recorded:
+    """A row of `events` as the event it is. Raises UndecodableError for one that these contracts do not know."""
+    return Recorded.of(to_envelope(row, source), row.traceparent)
+
+
+def to_envelope(row: Any, source: str) -> Envelope:
+    return Envelope.model_construct(
+        specversion="1.0",
+        id=row.id,
+        source=source,
+        type=row.type,
+        subject=row.stream.partition("-")[2],
+        time=row.time,
+        dataversion=row.dataversion,
+        sequence=row.version,
+        correlationid=row.correlation_id,
+        causationid=row.causation_id,
+        data=row.data if isinstance(row.data, dict) else orjson.loads(row.data),
+    )

@@ -1,0 +1,1 @@
+"""HTTP as every service speaks it: one error body, one shape of lists, one set of headers."""

@@ -1,0 +1,292 @@
+"""Every list: the parameters, the body, and one page of it out of a SELECT.
+
+    Query = Annotated[ListQuery, Depends(list_query({"created_at": items.c.created_at}, key=items.c.id))]
+
+    @router.get("")
+    async def items(query: Query, runtime: RuntimeDep) -> ListBody[Item]:
+        async with runtime.database.reading() as connection:
+            return await fetch_list(connection, select(items), query, Item.model_validate)
+
+Pages by `page` and `page_size` or `skip` and `limit` use OFFSET; pages by `cursor` start at a row and cost the same at
+any depth. Rows without a sort value come last in both orders. `total` is exact.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Query, Request
+from pydantic import BaseModel
+from sqlalchemy import Column, ColumnElement, Select, and_, func, literal, or_, tuple_, type_coerce
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.platform.http.cursors import Cursors, InvalidCursorError, Position
+from genonaut.platform.http.problems import BadRequestError, InvalidError, NotFoundError
+
+MAX_PAGE_SIZE = 1000
+MAX_BIGINT = 2**63 - 1
+
+SortOrder = Literal["asc", "desc"]
+T = TypeVar("T")
+
+_PAGING = {"page", "page_size", "skip", "limit", "sort_field", "sort_order", "cursor", "backward"}
+_SORT_VALUE, _KEY = "_list_sort_value", "_list_key"
+
+
+class Pagination(BaseModel):
+    page: int
+    page_size: int
+    total_count: int
+    total_pages: int
+    has_next: bool
+    has_previous: bool
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+class ListBody(BaseModel, Generic[T]):
+    """The body of every list: both shapes that clients of the old API know."""
+
+    items: list[T]
+    pagination: Pagination
+    total: int
+    skip: int
+    limit: int
+    has_more: bool
+
+    @classmethod
+    def of(cls, page: "Page", items: Sequence[T], **more: Any) -> Self:
+        """The body of `page` with its rows as `items`; a subclass takes `more`, e.g. its statistics."""
+        return cls(
+            items=list(items),
+            pagination=page.pagination,
+            total=page.pagination.total_count,
+            skip=page.skip,
+            limit=page.pagination.page_size,
+            has_more=page.pagination.has_next,
+            **more,
+        )
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """Which page of a list is wanted. Made by the dependency of `list_query`."""
+
+    column: ColumnElement[Any]
+    key: ColumnElement[Any]
+    descending: bool
+    page: int | None
+    """None when `skip` or a cursor says where to start."""
+    skip: int
+    size: int
+    position: Position | None
+    backward: bool
+    cursors: Cursors
+    asked: str
+    """Path, filters and sort: what a cursor is bound to."""
+
+    def cursor(self, value: Any, key: Any, *, backward: bool) -> str:
+        return self.cursors.write(Position(value, key, backward), asked=self.asked)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of rows, as mappings of their columns."""
+
+    rows: list[dict[str, Any]]
+    skip: int
+    """How many rows come before."""
+    pagination: Pagination
+
+
+def install_lists(app: FastAPI, *, secret: str) -> None:
+    """Gives the lists of `app` what their cursors are signed with."""
+    app.state.cursors = Cursors(secret)
+
+
+def list_query(
+    sorts: Mapping[str, ColumnElement[Any]],
+    *,
+    key: ColumnElement[Any],
+    default_sort: str | None = None,
+    default_order: SortOrder = "desc",
+    page_size: int = 50,
+) -> Callable[..., ListQuery]:
+    """The dependency that reads the parameters of a list.
+
+    `sorts` are the columns that `sort_field` may name, the first is the default; `key` is unique and breaks ties. Of a
+    table that is outer-joined, name the columns `nullable(...)`.
+    """
+    first = default_sort or next(iter(sorts))
+    field_schema = {"enum": list(sorts), "default": first}
+
+    def read(
+        request: Request,
+        *,
+        page: Annotated[int | None, Query(ge=1, description="From 1.")] = None,
+        page_size: Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": MAX_PAGE_SIZE})] = page_size,
+        skip: Annotated[int | None, Query(ge=0, le=MAX_BIGINT, description="Instead of page.")] = None,
+        limit: Annotated[int | None, Query(description="Another word for page_size.")] = None,
+        sort_field: Annotated[str, Query(json_schema_extra=field_schema)] = first,
+        sort_order: SortOrder = default_order,
+        cursor: Annotated[str | None, Query(max_length=4096, description="From next_cursor or prev_cursor.")] = None,
+        backward: Annotated[bool, Query(description="The page before the cursor, or the last one.")] = False,
+    ) -> ListQuery:
+        size = page_size if limit is None else limit
+        if size > MAX_PAGE_SIZE or size < 1:
+            raise InvalidError(
+                f"Page size cannot exceed {MAX_PAGE_SIZE}" if size > 1 else "Page size must be at least 1",
+                loc=("query", "page_size" if limit is None else "limit"),
+                error_code="INVALID_PAGE_SIZE",
+            )
+        if sort_field not in sorts:
+            raise InvalidError(f"sort_field is one of: {', '.join(sorts)}", loc=("query", "sort_field"))
+        if page is not None and skip is not None:
+            raise InvalidError("page and skip exclude each other", loc=("query", "skip"))
+        asked = _asked(request, sort_field, sort_order)
+        cursors: Cursors = request.app.state.cursors
+        position = None
+        if cursor is not None:
+            try:
+                position = cursors.read(cursor, asked=asked)
+            except InvalidCursorError as error:
+                raise BadRequestError("Invalid cursor format", error_code="INVALID_CURSOR") from error
+        by_row = position is not None or backward
+        return ListQuery(
+            column=sorts[sort_field],
+            key=key,
+            descending=sort_order == "desc",
+            page=None if by_row or skip is not None else page or 1,
+            skip=skip or 0,
+            size=size,
+            position=position,
+            backward=backward or (position is not None and position.backward),
+            cursors=cursors,
+            asked=asked,
+        )
+
+    return read
+
+
+async def fetch_list(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    query: ListQuery,
+    to_model: Callable[[dict[str, Any]], T],
+) -> ListBody[T]:
+    """The wanted page of `statement`, each row (a dict of its columns) through `to_model`, e.g. `Item.model_validate`.
+
+    The guarantees are those of `fetch_page`.
+    """
+    page = await fetch_page(connection, statement, query)
+    return ListBody[T].of(page, [to_model(row) for row in page.rows])
+
+
+async def fetch_page(connection: AsyncConnection, statement: Select[Any], query: ListQuery) -> Page:
+    """The wanted page of `statement`, which has its filters, and neither ORDER BY, GROUP BY, DISTINCT nor LIMIT.
+
+    Raises NotFoundError (PAGE_OUT_OF_RANGE) for a page after the last one; page 1 of an empty list is fine. Exact under
+    concurrent writes when the connection reads one snapshot.
+    """
+    start = query.position if query.position is not None and query.position.key is not None else None
+    total, ahead = await _count(connection, statement, query, start)
+    skip = _skipped(query, start, total, ahead)
+    rows = await _rows(connection, statement, query, start, skip)
+    more, rows = len(rows) > query.size, rows[: query.size]
+    if query.backward:
+        rows.reverse()
+        has_previous, has_next = more, total > ahead
+    else:
+        has_previous, has_next = total > 0 and skip > 0, more
+
+    def cursor(row: int, *, backward: bool) -> str:
+        # Without a row to start from, the walk starts at the end of the list that the cursor points away from.
+        value, key = (rows[row][_SORT_VALUE], rows[row][_KEY]) if rows else (None, None)
+        return query.cursor(value, key, backward=backward)
+
+    pagination = Pagination(
+        page=skip // query.size + 1,
+        page_size=query.size,
+        total_count=total,
+        total_pages=-(-total // query.size),
+        has_next=has_next,
+        has_previous=has_previous,
+        next_cursor=cursor(-1, backward=False) if has_next else None,
+        prev_cursor=cursor(0, backward=True) if has_previous else None,
+    )
+    for row in rows:
+        del row[_SORT_VALUE], row[_KEY]
+    return Page(rows, skip, pagination)
+
+
+async def _count(
+    connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None
+) -> tuple[int, int]:
+    """How many rows there are, and how many of them lie ahead of where the walk starts."""
+    counts: list[ColumnElement[int]] = [func.count()]
+    if start is not None:
+        counts.append(func.count().filter(_ahead(query, start)))
+    row = (await connection.execute(statement.with_only_columns(*counts, maintain_column_froms=True))).one()
+    return row[0], row[-1]
+
+
+def _skipped(query: ListQuery, start: Position | None, total: int, ahead: int) -> int:
+    """How many rows come before the page."""
+    if query.page is not None:
+        if query.page > 1 and (query.page - 1) * query.size >= total:
+            raise NotFoundError("Page number out of range", error_code="PAGE_OUT_OF_RANGE")
+        return (query.page - 1) * query.size
+    if query.backward:
+        return max(0, ahead - query.size)
+    return query.skip if start is None else total - ahead
+
+
+async def _rows(
+    connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None, skip: int
+) -> list[dict[str, Any]]:
+    """The rows of the page in walking order, and one more when there is one."""
+    statement = statement.add_columns(query.column.label(_SORT_VALUE), query.key.label(_KEY))
+    statement = statement.order_by(*_order(query)).limit(query.size + 1)
+    if start is not None:
+        statement = statement.where(_ahead(query, start))
+    elif not query.backward:
+        statement = statement.offset(skip)
+    return [dict(row) for row in (await connection.execute(statement)).mappings()]
+
+
+def nullable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column as one that may be NULL although its table says otherwise, because the table is outer-joined."""
+    return type_coerce(column, column.type)
+
+
+def _may_be_null(column: ColumnElement[Any]) -> bool:
+    return not isinstance(column, Column) or bool(column.nullable)
+
+
+def _order(query: ListQuery) -> list[ColumnElement[Any]]:
+    falling = query.descending != query.backward
+    column = query.column.desc() if falling else query.column.asc()
+    if _may_be_null(query.column):  # said only where needed: a plain index knows nothing of NULLS LAST
+        column = column.nulls_first() if query.backward else column.nulls_last()
+    return [column, query.key.desc() if falling else query.key.asc()]
+
+
+def _ahead(query: ListQuery, start: Position) -> ColumnElement[bool]:
+    """The rows after `start` in walking order; rows without a value are last in the list."""
+    compare = operator.lt if query.descending != query.backward else operator.gt
+    key = literal(start.key, query.key.type)
+    if start.value is None:
+        beside = and_(query.column.is_(None), compare(query.key, key))
+        return or_(query.column.is_not(None), beside) if query.backward else beside
+    # One comparison of pairs, which an index on (column, key) answers.
+    beyond = compare(tuple_(query.column, query.key), tuple_(literal(start.value, query.column.type), key))
+    if query.backward or not _may_be_null(query.column):
+        return cast("ColumnElement[bool]", beyond)
+    return or_(beyond, query.column.is_(None))
+
+
+def _asked(request: Request, sort_field: str, sort_order: str) -> str:
+    filters = sorted(item for item in request.query_params.multi_items() if item[0] not in _PAGING)
+    return urlencode([("path", request.scope["path"]), ("sort", f"{sort_field} {sort_order}"), *filters])

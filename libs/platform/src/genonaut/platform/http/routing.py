@@ -1,0 +1,48 @@
+"""The router that services use: FastAPI's, reading JSON strictly."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+
+from genonaut.platform.http.problems import InvalidError
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        """The body. Raises JSONDecodeError for NaN, lone surrogates and all else that is not RFC 8259."""
+        body = await self.body()
+        value = orjson.loads(body)
+        if b"\\u0000" in body and _has_nul(value):
+            raise InvalidError("The body contains a NUL character.", loc=("body",))
+        return value
+
+
+class _StrictRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+class Router(APIRouter):
+    """An APIRouter whose routes refuse what Python's JSON parser lets through: NaN, lone surrogates, NUL.
+
+    Routes are declared without a trailing slash, the one at the prefix itself as `""`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"route_class": _StrictRoute, "redirect_slashes": False, **options})
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, dict) and any(_has_nul(key) or _has_nul(item) for key, item in value.items())

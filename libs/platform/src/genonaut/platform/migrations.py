@@ -1,0 +1,75 @@
+"""Migrations: one Alembic history for each service, all run by the one environment in `alembic_env/`.
+
+A service's revisions are in `genonaut/<service>/migrations/`. Nothing in them names a schema: the search path does,
+so that the same revisions build a service's schema anywhere. They run as the owner, under a lock, so two at once do
+no harm.
+"""
+
+import asyncio
+from importlib.resources import files
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+PLATFORM_TABLES = """
+CREATE TABLE events (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id uuid NOT NULL UNIQUE,
+    stream text NOT NULL,
+    version int NOT NULL CHECK (version > 0),
+    type text NOT NULL,
+    dataversion int NOT NULL,
+    time timestamptz NOT NULL,
+    correlation_id text NOT NULL,
+    causation_id uuid,
+    traceparent text,
+    data jsonb NOT NULL,
+    CONSTRAINT events_stream_version_key UNIQUE (stream, version)
+);
+CREATE TABLE outbox (
+    position bigint PRIMARY KEY,
+    event_id uuid NOT NULL REFERENCES events (id)
+);
+CREATE TABLE inbox (
+    consumer text NOT NULL,
+    event_id uuid NOT NULL,
+    handled_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer, event_id)
+);
+CREATE TABLE dead_letters (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer text NOT NULL,
+    stream_sequence bigint NOT NULL,
+    subject text NOT NULL,
+    headers jsonb NOT NULL,
+    payload bytea NOT NULL,
+    error text NOT NULL,
+    deliveries int NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    redriven_at timestamptz,
+    UNIQUE (consumer, stream_sequence)
+);
+"""
+"""The first revision of every service runs this. Never edit it: later shapes are later revisions."""
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script, one by one as asyncpg wants them. Splits at `;` before a line end."""
+    return [part.strip() for part in script.split(";\n") if part.strip()]
+
+
+def config(service: str, *, admin_url: str, search_path: str | None = None) -> Config:
+    """Alembic's configuration for one service, usable with any Alembic command."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "alembic_env"))
+    config.set_main_option("version_locations", str(files(f"genonaut.{service}") / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["admin_url"] = admin_url
+    config.attributes["schema"] = search_path or service
+    return config
+
+
+async def migrate(service: str, *, admin_url: str) -> None:
+    """Brings the service's schema to the newest revision. Does nothing when it is there."""
+    await asyncio.to_thread(command.upgrade, config(service, admin_url=admin_url), "head")

@@ -1,0 +1,178 @@
+"""The object store: bytes under names the server makes, in a local folder or an S3 bucket, chosen by URL.
+
+Objects are content-addressed: a name is written once and never changes. What `put` has accepted is complete
+and durable, and nobody ever reads half an object.
+
+Exceptions:
+
+* ObjectStoreError - the store refused or failed
+  * ObjectNotFoundError - nothing is stored under this name
+  * ObjectRangeError - the object ends before the asked range starts
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, S3Store
+
+CHUNK_BYTES = 256 * 1024
+
+_KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+
+
+class ObjectStoreError(Exception):
+    """The store refused or failed. The message names no path, bucket or host."""
+
+
+class ObjectNotFoundError(ObjectStoreError):
+    """Nothing is stored under this name."""
+
+
+class ObjectRangeError(ObjectStoreError):
+    """The object ends before the asked range starts."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the object has {size} bytes")
+        self.size = size
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """Bytes `start` to `end` (exclusive) of an object of `size` bytes, read as they are asked for."""
+
+    size: int
+    start: int
+    end: int
+    chunks: AsyncIterator[bytes]
+
+
+class ObjectStore:
+    """Make one with `at`; it is safe to share between tasks."""
+
+    def __init__(self, store: LocalStore | S3Store) -> None:
+        self._store = store
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The store at `file:///absolute/folder` (made when missing) or `s3://bucket/prefix`.
+
+        S3 credentials, region and endpoint come from the usual environment: `AWS_ACCESS_KEY_ID` and so on.
+        Raises ValueError for any other URL and ObjectStoreError for a folder that cannot be made.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "file" and parts.netloc in ("", "localhost") and len(parts.path) > 1:
+            with _failures("open"):
+                return cls(LocalStore(Path(unquote(parts.path)), mkdir=True))
+        if parts.scheme == "s3" and parts.netloc:
+            with _failures("open"):
+                # Not every server that speaks S3 knows how to delete in bulk.
+                return cls(S3Store.from_url(url, config={"disable_bulk_delete": True}))
+        raise ValueError("an object store URL is file:///absolute/folder or s3://bucket/prefix")
+
+    async def put(self, key: str, data: bytes) -> bool:
+        """Store `data` under `key` unless it is there already, and say whether it was new.
+
+        An object of another size is what a power cut left behind: it is replaced.
+        """
+        name = _checked(key)
+        with _failures("put"):
+            try:
+                await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
+                new = True
+            except AlreadyExistsError:
+                new = await self.size(key) != len(data)
+                if new:
+                    await obstore.put_async(self._store, name, data, mode="overwrite", use_multipart=False)
+            if isinstance(self._store, LocalStore):
+                # A name can survive a power cut that its bytes do not.
+                await asyncio.to_thread(_sync, Path(str(self._store.prefix)), name)
+        return new
+
+    async def get(self, key: str, *, start: int = 0, end: int | None = None) -> StoredObject:
+        """The object's bytes from `start` to `end` (exclusive, or the object's end when that comes first)."""
+        name = _checked(key)
+        whole = start == 0 and end is None
+        if start < 0 or (end is not None and end <= start):
+            raise ValueError(f"not a range: {start} to {end}")
+        with _failures("get"):
+            try:
+                result = await obstore.get_async(
+                    self._store,
+                    name,
+                    options=None if whole else {"range": {"offset": start} if end is None else (start, end)},
+                )
+            except BaseError:
+                if not whole and start >= (size := await self.size(key)):
+                    raise ObjectRangeError(size) from None
+                raise
+        first, last = result.range
+        return StoredObject(size=result.meta["size"], start=first, end=last, chunks=_chunks(result))
+
+    async def read(self, key: str) -> bytes:
+        """The whole object in memory."""
+        return b"".join([chunk async for chunk in (await self.get(key)).chunks])
+
+    async def size(self, key: str) -> int:
+        """The object's bytes, counted."""
+        with _failures("head"):
+            return (await obstore.head_async(self._store, _checked(key)))["size"]
+
+    async def exists(self, key: str) -> bool:
+        try:
+            await self.size(key)
+        except ObjectNotFoundError:
+            return False
+        return True
+
+    async def delete(self, key: str) -> None:
+        """Afterwards nothing is stored under `key`, whether or not something was."""
+        with _failures("delete"):
+            try:
+                await obstore.delete_async(self._store, _checked(key))
+            except FileNotFoundError:
+                return
+
+
+async def _chunks(result: "obstore.GetResult") -> AsyncIterator[bytes]:
+    with _failures("read"):
+        async for chunk in result.stream(CHUNK_BYTES):
+            yield bytes(chunk)
+
+
+def _checked(key: str) -> str:
+    """Names are made by the server, so anything else is a mistake in our code, not a bad request."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"not an object name: {key!r}")
+    return key
+
+
+def _sync(root: Path, key: str) -> None:
+    """Make the file and every folder between it and the root durable."""
+    path = root / key
+    for entry in (path, *path.parents[: key.count("/") + 1]):
+        descriptor = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _failures(verb: str) -> Iterator[None]:
+    try:
+        yield
+    except ObjectStoreError:
+        raise
+    except FileNotFoundError as error:
+        raise ObjectNotFoundError("no such object") from error
+    except (BaseError, OSError) as error:
+        raise ObjectStoreError(f"object store: {verb} failed ({type(error).__name__})") from error

@@ -1,0 +1,95 @@
+"""Projections: events into tables.
+
+One may be dropped and rebuilt at any time, so its handlers touch only its own tables and take everything, times
+included, from the event.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.contracts import Envelope, Event
+from genonaut.contracts.streams import Durable
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event with its envelope, decoded once."""
+
+    event: Event
+    envelope: Envelope
+    traceparent: str | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope, traceparent: str | None = None) -> "Recorded":
+        return cls(envelope.event(), envelope, traceparent)
+
+
+Handler = Callable[[AsyncConnection, E, Envelope], Awaitable[None]]
+BatchHandler = Callable[[AsyncConnection, Sequence[Recorded]], Awaitable[None]]
+
+
+class Projection:
+    """A named set of tables and what each event does to them.
+
+    Without a `source` it is inline: applied in the transaction that appends, from the service's own log. With one it
+    follows another service's events from the bus.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *tables: Table,
+        source: Durable | None = None,
+        cells: str | None = None,
+        keyed: bool = False,
+    ) -> None:
+        """`cells` names a timestamptz column of all its tables; rebuilds then compare and replace hour by hour.
+
+        `keyed` says that its own tables recognise a repeated event, so that following the bus needs no inbox.
+        """
+        self.name = name
+        self.tables = tables
+        self.source = source
+        self.cells = cells
+        self.keyed = keyed
+        self._handlers: dict[type[Event], Handler[Event]] = {}
+        self._batch: BatchHandler | None = None
+
+    def on(self, *events: type[E]) -> Callable[[Handler[E]], Handler[E]]:
+        """Decorates `async (connection, event, envelope)`, called for each of these events in log order."""
+
+        def register(handler: Handler[E]) -> Handler[E]:
+            for event in events:
+                if event in self._handlers:
+                    raise TypeError(f"projection {self.name} handles {event.__name__} twice")
+                self._handlers[event] = handler  # type: ignore[assignment]  # called with its own event class only
+            return handler
+
+        return register
+
+    def in_batches(self, handler: BatchHandler) -> BatchHandler:
+        """Decorates `async (connection, recorded)`, called with everything at once instead of event by event."""
+        self._batch = handler
+        return handler
+
+    @property
+    def event_types(self) -> list[str]:
+        """What it reads, by type."""
+        if self.source:
+            return sorted(event.type for event in self.source.events)
+        return sorted(event.type for event in self._handlers)
+
+    async def apply(self, connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
+        """In the caller's transaction. Events it does not know change nothing."""
+        if self._batch:
+            await self._batch(connection, recorded)
+            return
+        for each in recorded:
+            if handler := self._handlers.get(type(each.event)):
+                await handler(connection, each.event, each.envelope)

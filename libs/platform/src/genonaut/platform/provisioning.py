@@ -1,0 +1,204 @@
+"""Provisioning: makes Postgres and JetStream look like what the services expect.
+
+Run it as an administrator, as often as you like; it changes only what differs. Services themselves create nothing.
+
+Postgres: the database, the roles `genonaut_admin` (owns and migrates), `genonaut_rw`, `genonaut_ro`, and for each
+service a schema and a login whose grants end there. JetStream: the streams and durables of
+`genonaut.contracts.streams`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import asyncpg
+import orjson
+import structlog
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import NotFoundError
+from sqlalchemy.engine import URL, make_url
+
+from genonaut.contracts.streams import DURABLES, STREAMS, Durable, Stream
+from genonaut.platform.bus import REQUIRED_API_LEVEL, Bus
+
+log = structlog.get_logger()
+
+SERVICES = ("content", "generation", "analytics", "notifications")
+"""Those with a database of their own. The gateway keeps nothing."""
+
+
+class ProvisioningError(Exception):
+    """A server is unfit; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Passwords:
+    admin: str
+    read_write: str
+    read_only: str
+    services: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """From DB_PASSWORD_*.
+
+        Raises ProvisioningError that names every one that is missing; there are no defaults.
+        """
+        names = ["ADMIN", "RW", "RO", *(service.upper() for service in SERVICES)]
+        found = {name: os.environ.get(f"DB_PASSWORD_{name}", "") for name in names}
+        missing = [f"DB_PASSWORD_{name}" for name, value in found.items() if not value]
+        if missing:
+            raise ProvisioningError(f"Set {', '.join(missing)}.")
+        services = {service: found[service.upper()] for service in SERVICES}
+        return cls(found["ADMIN"], found["RW"], found["RO"], services)
+
+
+async def provision_database(
+    superuser_url: str, *, database: str, passwords: Passwords, statement_timeout_ms: int = 15_000
+) -> None:
+    """`superuser_url` may create roles and databases. Raises ProvisioningError below Postgres 15."""
+    server = make_url(superuser_url).set(drivername="postgresql")
+    connection = await asyncpg.connect(_dsn(server))
+    try:
+        if connection.get_server_version().major < 15:  # noqa: PLR2004 - the floor
+            raise ProvisioningError(f"Genonaut needs Postgres 15 or newer, this is {connection.get_server_version()}")
+        # Roles belong to the whole server, and two clones may provision at once.
+        await connection.execute("SELECT pg_advisory_lock(hashtext('genonaut provisioning'))")
+        logins = {"genonaut_admin": passwords.admin, "genonaut_rw": passwords.read_write}
+        logins |= {"genonaut_ro": passwords.read_only}
+        logins |= {login(service): passwords.services[service] for service in SERVICES}
+        for role, password in logins.items():
+            await _ensure_role(connection, role, password, statement_timeout_ms)
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+            await connection.execute(f'CREATE DATABASE "{database}" OWNER genonaut_admin TEMPLATE template0')
+        await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
+        for role in logins:
+            await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO {role}')
+    finally:
+        await connection.close()
+
+    connection = await asyncpg.connect(_dsn(server.set(database=database)))
+    try:
+        await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        for service in SERVICES:
+            await _ensure_schema(connection, service)
+    finally:
+        await connection.close()
+
+
+def login(service: str) -> str:
+    """The database role a service connects as."""
+    return f"genonaut_{service}"
+
+
+async def _ensure_role(connection: asyncpg.Connection, role: str, password: str, timeout_ms: int) -> None:
+    verb = "ALTER" if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) else "CREATE"
+    secret = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute(
+        f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {secret}"
+    )
+    if role != "genonaut_admin":  # a migration may take its time
+        await connection.execute(f"ALTER ROLE {role} SET statement_timeout = {timeout_ms:d}")
+        await connection.execute(f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'")
+
+
+async def _ensure_schema(connection: asyncpg.Connection, service: str) -> None:
+    role = login(service)
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION genonaut_admin")
+    await connection.execute(f"ALTER ROLE {role} SET search_path = {service}")
+    await connection.execute(f"GRANT USAGE ON SCHEMA {service} TO {role}, genonaut_rw, genonaut_ro")
+    writers = f"{role}, genonaut_rw"
+    for what, rights, roles in (
+        ("TABLES", "SELECT, INSERT, UPDATE, DELETE", writers),
+        ("TABLES", "SELECT", "genonaut_ro"),
+        ("SEQUENCES", "USAGE, SELECT", writers),
+    ):
+        await connection.execute(f"GRANT {rights} ON ALL {what} IN SCHEMA {service} TO {roles}")
+        await connection.execute(
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE genonaut_admin IN SCHEMA {service} GRANT {rights} ON {what} TO {roles}"
+        )
+
+
+def _dsn(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+async def provision_bus(url: str) -> None:
+    """Streams and durables as data say. Raises ProvisioningError when the server is too old or JetStream is off."""
+    bus = await Bus.connect(url, name="genonaut-provisioning")
+    try:
+        await _require_level(bus)
+        for stream in STREAMS:
+            await _ensure_stream(bus.jetstream, stream)
+        for durable in DURABLES:
+            await ensure_durable(bus.jetstream, durable)
+    finally:
+        await bus.close()
+
+
+async def _require_level(bus: Bus) -> None:
+    info: dict[str, Any] = orjson.loads((await bus.client.request("$JS.API.INFO", b"", timeout=5)).data)
+    # An older server accepts settings it does not know, such as allow_atomic, and ignores them.
+    level = info.get("api", {}).get("level", 0)
+    if "error" in info or level < REQUIRED_API_LEVEL:
+        raise ProvisioningError(
+            f"Genonaut needs nats-server 2.12 or newer with JetStream; this one has API level {level} "
+            f"({bus.client.connected_server_version})"
+        )
+
+
+def stream_config(stream: Stream) -> StreamConfig:
+    """What the server is asked for."""
+    return StreamConfig(
+        name=stream.name,
+        subjects=[f"{stream.prefix}.>"],
+        retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
+        storage=StorageType.MEMORY if stream.latest_only else StorageType.FILE,
+        discard=DiscardPolicy.OLD if stream.latest_only else DiscardPolicy.NEW,
+        max_msgs_per_subject=1 if stream.latest_only else -1,
+        max_bytes=stream.max_bytes,
+        max_age=stream.max_age.total_seconds(),
+        duplicate_window=stream.duplicate_window.total_seconds(),
+        deny_delete=True,
+        allow_atomic=not stream.latest_only,
+        allow_direct=True,
+    )
+
+
+def durable_config(durable: Durable) -> ConsumerConfig:
+    """What the server is asked for. It never gives up on a message: how often to try is the consumer's decision."""
+    return ConsumerConfig(
+        durable_name=durable.name,
+        filter_subjects=list(durable.filter_subjects()),
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=durable.ack_wait.total_seconds(),
+        max_deliver=-1,
+        max_ack_pending=durable.max_ack_pending,
+    )
+
+
+async def _ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
+    config = stream_config(stream)
+    try:
+        await jetstream.stream_info(stream.name)
+    except NotFoundError:
+        await jetstream.add_stream(config)
+        log.info("provisioning.stream_created", stream=stream.name)
+    else:
+        await jetstream.update_stream(config)
+
+
+async def ensure_durable(jetstream: JetStreamContext, durable: Durable) -> None:
+    """Makes the durable, or updates it in place; it keeps its position."""
+    await jetstream.add_consumer(durable.stream.name, durable_config(durable))

@@ -1,0 +1,123 @@
+"""The relay: takes what the outbox names from the event log to JetStream, in log order, until it is acknowledged.
+
+One relay of a service is active at a time. There is no "position greater than the last one" anywhere: a transaction
+with a lower position may commit later, and such a reader would skip it.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import structlog
+
+from genonaut.contracts.streams import GENERATION_WORK, WORK, stream_of
+from genonaut.platform import metrics
+from genonaut.platform.bus import MAX_BATCH, Bus, Message, PublishError
+from genonaut.platform.database import Database
+from genonaut.platform.events import to_envelope
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+"""NOTIFY wakes the relay; the poll covers a notification lost with its connection."""
+
+_PENDING = """
+SELECT o.position, e.* FROM outbox o JOIN events e ON e.id = o.event_id ORDER BY o.position LIMIT $1
+"""
+
+
+class Relay:
+    """Start it with `run` in a task of its own. It survives outages of both sides and stops when cancelled."""
+
+    def __init__(self, database: Database, bus: Bus, *, schema: str, source: str) -> None:
+        self.database = database
+        self.bus = bus
+        self.schema = schema
+        self.source = source
+        self.active = False
+        self.last_progress = datetime.now(UTC)
+        """When the outbox was last seen empty or made emptier, or another process was last seen relaying."""
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._relay_while_connected()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                log.warning("relay.database_lost", error=str(error) or type(error).__name__)
+            await asyncio.sleep(0.5)
+
+    async def _relay_while_connected(self) -> None:
+        connection = await self.database.connect_raw()
+        wake = asyncio.Event()
+        try:
+            await connection.add_listener(f"outbox_{self.schema}", lambda *_: wake.set())
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key):
+                self._progressed()  # another process is the active relay
+                await asyncio.sleep(POLL_SECONDS)
+            self.active = True
+            while True:
+                wake.clear()
+                while await self._relay_some(connection):
+                    pass
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), POLL_SECONDS)
+        finally:
+            self.active = False
+            connection.terminate()  # at once, whatever state it is in; the lock goes with the session
+
+    @property
+    def _lock_key(self) -> int:
+        return zlib.crc32(f"genonaut relay {self.schema}".encode())
+
+    async def _relay_some(self, connection: asyncpg.Connection) -> bool:
+        """One round. True when there is probably more."""
+        rows = await connection.fetch(_PENDING, MAX_BATCH)
+        if not rows:
+            self._progressed()
+            metrics.OUTBOX_PENDING.set(0)
+            return False
+        metrics.OUTBOX_PENDING.set(len(rows))
+        try:
+            for stream, messages in self._by_stream(rows).items():
+                await self.bus.publish(stream, messages)
+        except PublishError as error:
+            log.warning("relay.publish_failed", error=str(error), pending=len(rows))
+            await asyncio.sleep(0.5)
+            return True
+        await connection.execute("DELETE FROM outbox WHERE position = ANY($1)", [row["position"] for row in rows])
+        self._progressed()
+        for row in rows:
+            metrics.EVENTS_RELAYED.labels(type=row["type"]).inc()
+        return len(rows) == MAX_BATCH
+
+    def _by_stream(self, rows: Sequence[Any]) -> dict[str, list[Message]]:
+        """Facts before the work that follows from them."""
+        facts: dict[str, list[Message]] = {}
+        work: list[Message] = []
+        for row in rows:
+            envelope = to_envelope(_Row(row), self.source)
+            payload = envelope.to_json()
+            headers = {"traceparent": row["traceparent"]} if row["traceparent"] else {}
+            stream = stream_of(envelope.type)
+            subject = stream.subject(envelope.type, envelope.subject)
+            facts.setdefault(stream.name, []).append(Message(subject, payload, str(envelope.id), headers))
+            if work_subject := WORK.get(envelope.type):
+                work.append(Message(work_subject, payload, str(envelope.id), headers))
+        return facts | ({GENERATION_WORK.name: work} if work else {})
+
+    def _progressed(self) -> None:
+        self.last_progress = datetime.now(UTC)
+
+
+class _Row:
+    """Attribute access for an asyncpg record, as SQLAlchemy rows have it."""
+
+    def __init__(self, record: Any) -> None:
+        self._record = record
+
+    def __getattr__(self, name: str) -> Any:
+        return self._record[name]

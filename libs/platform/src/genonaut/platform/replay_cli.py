@@ -1,0 +1,231 @@
+"""`genonaut replay`: list what can be rebuilt, rebuild it beside the live tables, prove it equal, swap it in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from genonaut.platform.bus import Bus
+from genonaut.platform.cli import print_json, stack_environment
+from genonaut.platform.database import Database
+from genonaut.platform.projections import Projection
+from genonaut.platform.replay import Range, Rebuild, ReplayRefusedError, Report
+from genonaut.platform.service import Service
+from genonaut.platform.service_cli import load_service
+from genonaut.platform.settings import SettingsError
+
+console = Console()
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Rebuild what is shown from what has happened, and prove the two equal.",
+)
+
+SERVICES_GROUP = "genonaut.services"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something of a service that follows events, named as on the command line: `<service>.<name>`."""
+
+    service: Service[Any]
+    name: str
+    projection: Projection | None
+    """None for a reaction, which is never replayed."""
+    source: str
+    reads: str
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.service.name}.{self.name}"
+
+
+def everything() -> list[Named]:
+    """Every projection and every reaction of the installed services, by name."""
+    found = []
+    for entry in entry_points(group=SERVICES_GROUP):
+        service = load_service(entry.name)
+        for projection in service.projections:
+            source = f"stream {projection.source.stream.name}" if projection.source else "event log"
+            found.append(Named(service, projection.name, projection, source, ", ".join(projection.event_types)))
+        for consumer in service.consumers:
+            if consumer.reaction:
+                reads = ", ".join(sorted(event.type for event in consumer.durable.events))
+                source = f"stream {consumer.durable.stream.name}"
+                found.append(Named(service, consumer.durable.name, None, source, reads))
+    return sorted(found, key=lambda each: (each.projection is None, each.full_name))
+
+
+@app.command("list")
+def list_projections() -> None:
+    """What can be rebuilt, from where, and what never is because it has effects outside its tables."""
+    table = Table("name", "rebuilt from", "tables", "reads")
+    for each in everything():
+        tables = ", ".join(t.name for t in each.projection.tables) if each.projection else "[red]never: it acts[/red]"
+        table.add_row(each.full_name, each.source, tables, each.reads)
+    console.print(table)
+
+
+@app.command()
+def rebuild(  # noqa: PLR0917 - typer reads options by name
+    names: Annotated[list[str] | None, typer.Argument(help="Which, as `genonaut replay list` names them.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every projection.")] = False,
+    since: Annotated[datetime | None, typer.Option(help="From this hour on, UTC.", formats=["%Y-%m-%dT%H"])] = None,
+    until: Annotated[datetime | None, typer.Option(help="Up to this hour, UTC.", formats=["%Y-%m-%dT%H"])] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Swap in what differs. Without it: look only.")] = False,
+    count: Annotated[bool, typer.Option("--count", help="Only count the events; rebuild nothing.")] = False,
+    allow_loss: Annotated[bool, typer.Option("--allow-loss", help="Swap in tables with fewer rows, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Rebuild projections beside the live tables and compare, hour by hour where there are hours.
+
+    A dry run unless --apply: exit code 0 says that rebuilt and live are equal, 1 that they differ. Reactions are
+    refused.
+    """
+    within = Range(_utc(since), _utc(until))
+    chosen = _chosen(names or [], everything_=all_)
+    reports = []
+    for each in chosen:
+        try:
+            reports.append(asyncio.run(_rebuild(each, within, swap=apply, count=count, allow_loss=allow_loss)))
+        except ReplayRefusedError as error:
+            console.print(f"[red]{each.full_name}: {error}[/red]")
+            raise typer.Exit(2) from None
+    if as_json:
+        print_json([_as_json(report) for report in reports])
+    elif not count:
+        _print(reports)
+    raise typer.Exit(0 if all(report.equal or report.swapped for report in reports) else 1)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment else None
+
+
+def _chosen(names: list[str], *, everything_: bool) -> list[Named]:
+    known = {each.full_name: each for each in everything()}
+    if everything_:
+        return [each for each in known.values() if each.projection]
+    if not names:
+        console.print("Say which (see [bold]genonaut replay list[/bold]), or --all.")
+        raise typer.Exit(2)
+    for name in names:
+        if name not in known:
+            console.print(f"[red]There is no {name}.[/red] There are: {', '.join(known)}")
+            raise typer.Exit(2)
+        if known[name].projection is None:
+            console.print(
+                f"[red]{name} is not a projection.[/red] It acts on events (states new ones, sends, runs jobs);"
+                " running it again would act again. Only projections are rebuilt."
+            )
+            raise typer.Exit(2)
+    return [known[name] for name in names]
+
+
+async def _rebuild(each: Named, within: Range, *, swap: bool, count: bool, allow_loss: bool) -> Report:
+    assert each.projection is not None  # noqa: S101 - _chosen saw to it
+    async with _as_owner(each.service) as (database, bus):
+        rebuild = Rebuild(each.projection, service=each.service.name, database=database, bus=bus)
+        if count:
+            report = Report(each.full_name, events=await rebuild.count(within), within=within)
+            console.print(f"{each.full_name}: {report.events:,} events")
+            return report
+        with _progress(each.full_name) as advance:
+            report = await rebuild.run(within=within, swap=swap, progress=advance, allow_loss=allow_loss)
+    report.projection = each.full_name
+    return report
+
+
+@asynccontextmanager
+async def _as_owner(service: Service[Any]) -> AsyncIterator[tuple[Database, Bus]]:
+    with stack_environment(service.name):
+        settings = service.settings.load()
+    if settings.database_admin_url is None:
+        raise SettingsError("A rebuild makes tables: it needs DATABASE_ADMIN_URL, Postgres as genonaut_admin.")
+    database = Database(settings.database_admin_url.get_secret_value(), name="genonaut-replay", pool_size=4)
+    bus = await Bus.connect(settings.nats_url.get_secret_value(), name="genonaut-replay")
+    try:
+        yield database, bus
+    finally:
+        await bus.close()
+        await database.close()
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Any]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def _print(reports: list[Report]) -> None:
+    table = Table("projection", "events", "table", "live rows", "rebuilt rows", "result")
+    for report in reports:
+        for index, compared in enumerate(report.tables):
+            cells = compared.different_cells
+            result = "[green]equal[/green]"
+            if cells:
+                verb = "swapped" if report.swapped else "differ"
+                shown = ", ".join(cells[:3]) + (" …" if len(cells) > 3 else "")  # noqa: PLR2004 - enough to see
+                result = f"[yellow]{len(cells)} cells {verb}[/yellow]: {shown}"
+            table.add_row(
+                report.projection if index == 0 else "",
+                f"{report.events:,}" if index == 0 else "",
+                compared.table,
+                f"{compared.live_rows:,}",
+                f"{compared.rebuilt_rows:,}",
+                result,
+            )
+        if report.behind:
+            table.add_row("", "", "", "", "", f"[yellow]live was {report.behind} events behind[/yellow]")
+    console.print(table)
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "projection": report.projection,
+        "events": report.events,
+        "equal": report.equal,
+        "swapped": report.swapped,
+        "behind": report.behind,
+        "since": report.within.since,
+        "until": report.within.until,
+        "tables": [
+            {
+                "table": table.table,
+                "live_rows": table.live_rows,
+                "rebuilt_rows": table.rebuilt_rows,
+                "different_cells": list(table.different_cells),
+            }
+            for table in report.tables
+        ],
+    }

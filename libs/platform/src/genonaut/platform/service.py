@@ -1,0 +1,237 @@
+"""A service on one page: what it is made of, and how that becomes a running process.
+
+    service = Service(name="content", settings=ContentSettings, routers=[...], projections=[...], consumers=[...])
+
+`serve` runs it: HTTP, the relay of its outbox, its consumers, health, metrics, and an orderly end on SIGTERM.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.requests import HTTPConnection
+
+from genonaut.platform import logs, telemetry
+from genonaut.platform.bus import Bus
+from genonaut.platform.consumers import Consumer, ConsumerLoop
+from genonaut.platform.database import Database
+from genonaut.platform.events import Clock, EventStore, utc_now
+from genonaut.platform.http.errors import install_errors
+from genonaut.platform.http.health import health_router
+from genonaut.platform.http.lists import install_lists
+from genonaut.platform.http.middleware import install_middleware
+from genonaut.platform.objects import ObjectStore
+from genonaut.platform.projections import Projection
+from genonaut.platform.relay import Relay
+from genonaut.platform.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+Cfg = TypeVar("Cfg", bound=ServiceSettings)
+
+SHUTDOWN_SECONDS = 10
+RELAY_STALL = timedelta(seconds=15)
+
+
+@dataclass
+class Runtime(Generic[Cfg]):
+    """What a running process has. Routes get it, and never an open transaction."""
+
+    # A dependency that commits after `yield` commits when the response has already left, and a failed commit would
+    # still look like a 200.
+
+    service: "Service[Cfg]"
+    settings: Cfg
+    database: Database
+    bus: Bus
+    store: EventStore
+    objects: ObjectStore
+    clock: Clock = utc_now
+    loops: list[ConsumerLoop] = field(default_factory=list)
+    """Every consumer loop of the process, for readiness and the orderly end. Background work may add its own."""
+
+
+Check = Callable[[], Awaitable[None]]
+Checks = Mapping[str, Check]
+Background = Callable[[Runtime[Any]], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True)
+class Service(Generic[Cfg]):
+    """One service, or a second kind of process of it: `process` names that one, e.g. `driver`."""
+
+    name: str
+    settings: type[Cfg]
+    summary: str = ""
+    routers: Sequence[APIRouter] = ()
+    projections: Sequence[Projection] = ()
+    """Inline ones are applied by every process of the service; those with a source are followed by a consumer."""
+    consumers: Sequence[Consumer] = ()
+    background: Sequence[Background] = ()
+    """Coroutines that run as long as the process."""
+    process: str | None = None
+    relays: bool = True
+    body_limits: Mapping[str, int] = field(default_factory=dict)
+    """Bytes by path prefix, where the default of 1 MiB does not fit."""
+
+    @property
+    def process_name(self) -> str:
+        return self.process or self.name
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of its events."""
+        return f"genonaut/{self.name}"
+
+    @asynccontextmanager
+    async def runtime(self, settings: Cfg, *, clock: Clock = utc_now) -> AsyncIterator[Runtime[Cfg]]:
+        """Connected to everything, running nothing yet."""
+        database = Database(
+            settings.database_url.get_secret_value(),
+            name=f"genonaut-{self.process_name}",
+            pool_size=settings.database_pool_size,
+        )
+        bus = await Bus.connect(settings.nats_url.get_secret_value(), name=f"genonaut-{self.process_name}")
+        try:
+            yield Runtime(
+                service=self,
+                settings=settings,
+                database=database,
+                bus=bus,
+                store=EventStore(database, source=self.source, projections=self.projections, clock=clock),
+                objects=ObjectStore.at(str(settings.object_store_url)),
+                clock=clock,
+            )
+        finally:
+            await bus.close()
+            await database.close()
+
+    @asynccontextmanager
+    async def running(self, runtime: Runtime[Cfg]) -> AsyncIterator[Checks]:
+        """The relay, the consumers and the background work run inside; the end lets what is in hand finish.
+
+        Gives the readiness checks.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        for consumer in self.consumers:
+            runtime.loops.append(
+                ConsumerLoop(
+                    consumer.durable,
+                    consumer.effect(runtime.database, runtime.store),
+                    bus=runtime.bus,
+                    database=runtime.database,
+                    batch=consumer.batch,
+                )
+            )
+        tasks.extend(_watched(loop.run(), loop.durable.name) for loop in runtime.loops)
+        consuming = list(tasks)
+        relay = None
+        if self.relays:
+            relay = Relay(runtime.database, runtime.bus, schema=self.name, source=self.source)
+            tasks.append(_watched(relay.run(), "relay"))
+        tasks.extend(_watched(work(runtime), work.__name__) for work in self.background)
+        try:
+            yield _readiness(runtime, relay)
+        finally:
+            for loop in runtime.loops:
+                loop.stop()
+            if consuming:
+                await asyncio.wait(consuming, timeout=SHUTDOWN_SECONDS)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def app(self, settings: Cfg, *, clock: Clock = utc_now) -> FastAPI:
+        """The ASGI application. Its lifespan connects, runs and ends everything."""
+        checks: dict[str, Check] = {}
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            async with self.runtime(settings, clock=clock) as runtime, self.running(runtime) as running:
+                app.state.runtime = runtime
+                checks.update(running)
+                log.info("service.started", service=self.process_name)
+                yield
+                log.info("service.stopping", service=self.process_name)
+
+        app = FastAPI(
+            title=f"Genonaut {self.process_name}",
+            summary=self.summary,
+            version="0.1.0",
+            lifespan=lifespan,
+            redirect_slashes=False,
+            debug=False,
+        )
+        app.include_router(health_router(checks))
+        for router in self.routers:
+            app.include_router(router)
+        install_errors(app, clock=clock, statement_timeout_ms=settings.statement_timeout_ms)
+        install_lists(app, secret=settings.api_secret_key.get_secret_value())
+        install_middleware(app, body_limits=self.body_limits)
+        return app
+
+    def serve(self) -> None:
+        """Runs the process until SIGTERM or SIGINT. Raises SettingsError when it cannot start."""
+        settings = self.settings.load()
+        logs.configure(service=self.process_name, level=settings.log_level, form=settings.log_format)
+        telemetry.configure(self.process_name)
+        uvicorn.run(
+            self.app(settings),
+            host=settings.api_host,
+            port=settings.api_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+        )
+
+
+def _readiness(runtime: Runtime[Any], relay: Relay | None) -> Checks:
+    """Ready means that work moves, not that a socket answers."""
+
+    async def consumers() -> None:
+        for loop in runtime.loops:
+            await loop.check()
+
+    async def outbox() -> None:
+        if relay and datetime.now(UTC) - relay.last_progress > RELAY_STALL:
+            raise TimeoutError("the outbox does not empty")
+
+    return {
+        "database": runtime.database.ping,
+        "bus": runtime.bus.ping,
+        "consumers": consumers,
+        "outbox": outbox,
+    }
+
+
+def _watched(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """A task whose unexpected end ends the process: half a service must not look like a whole one."""
+    task = asyncio.create_task(coroutine, name=name)
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("service.task_died", task=name, exc_info=error)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    task.add_done_callback(ended)
+    return task
+
+
+def _runtime(connection: HTTPConnection) -> Runtime[Any]:
+    return cast("Runtime[Any]", connection.app.state.runtime)
+
+
+RuntimeDep = Annotated[Runtime[Any], Depends(_runtime)]
+"""`async def create(body: NewUser, runtime: RuntimeDep)`."""

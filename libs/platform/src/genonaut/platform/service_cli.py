@@ -1,0 +1,131 @@
+"""The commands that every service has: serve, migrate, and its dead letters."""
+
+import asyncio
+import json
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from genonaut.platform.cli import stack_environment
+
+console = Console()
+
+
+def load_service(name: str) -> Any:
+    """`genonaut.<name>.service:service`."""
+    return import_module(f"genonaut.{name}.service").service
+
+
+def commands(name: str) -> typer.Typer:
+    app = typer.Typer(
+        name=name,
+        no_args_is_help=True,
+        add_completion=False,
+        help=f"The {name} service.",
+        rich_markup_mode="rich",
+    )
+    letters = typer.Typer(no_args_is_help=True, help="Messages that could not be handled.")
+    app.add_typer(letters, name="dead-letters")
+
+    @app.command()
+    def serve() -> None:
+        """Run the service in the foreground, configured by its environment."""
+        with stack_environment(name):
+            load_service(name).serve()
+
+    @app.command()
+    def migrate() -> None:
+        """Bring the service's schema to the newest revision, as its owner (DATABASE_ADMIN_URL)."""
+        with stack_environment(name):
+            asyncio.run(_migrate(name))
+
+    @letters.command("list")
+    def list_letters(limit: Annotated[int, typer.Option(help="At most this many.")] = 100) -> None:
+        """Those that wait, oldest first."""
+        with stack_environment(name):
+            asyncio.run(_list_letters(name, limit))
+
+    @letters.command()
+    def show(letter_id: int) -> None:
+        """One of them whole: why, where from, headers and payload."""
+        with stack_environment(name):
+            asyncio.run(_show_letter(name, letter_id))
+
+    @letters.command()
+    def redrive(
+        letter_ids: Annotated[list[int] | None, typer.Argument(help="Which ones.")] = None,
+        everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
+    ) -> None:
+        """Handle them again, here and now. One that fails again stays, with its new reason."""
+        with stack_environment(name):
+            failed = asyncio.run(_redrive(name, letter_ids or [], everything=everything))
+        raise typer.Exit(1 if failed else 0)
+
+    return app
+
+
+async def _migrate(name: str) -> None:
+    from genonaut.platform.migrations import migrate  # noqa: PLC0415 - Alembic is not for serving
+    from genonaut.platform.settings import SettingsError  # noqa: PLC0415
+
+    settings = load_service(name).settings.load()
+    if settings.database_admin_url is None:
+        raise SettingsError("Migrating needs DATABASE_ADMIN_URL: Postgres as the role genonaut_admin.")
+    await migrate(name, admin_url=settings.database_admin_url.get_secret_value())
+
+
+async def _list_letters(name: str, limit: int) -> None:
+    from genonaut.platform import dead_letters  # noqa: PLC0415
+
+    async with _runtime(name) as runtime, runtime.database.reading() as connection:
+        waiting = await dead_letters.waiting(connection, limit=limit)
+    if not waiting:
+        console.print("No dead letters wait.")
+        return
+    table = Table("id", "consumer", "subject", "since", "deliveries", "error")
+    for letter in waiting:
+        table.add_row(
+            str(letter.id),
+            letter.consumer,
+            letter.subject,
+            f"{letter.created_at:%Y-%m-%d %H:%M:%S}",
+            str(letter.deliveries),
+            letter.error.splitlines()[0][:80],
+        )
+    console.print(table)
+
+
+async def _show_letter(name: str, letter_id: int) -> None:
+    from genonaut.platform import dead_letters  # noqa: PLC0415
+
+    async with _runtime(name) as runtime, runtime.database.reading() as connection:
+        letter = await dead_letters.by_id(connection, letter_id)
+    if letter is None:
+        console.print(f"No dead letter {letter_id}. See: genonaut {name} dead-letters list")
+        raise typer.Exit(1)
+    shown = {**vars(letter), "payload": letter.payload.decode(errors="replace")}
+    console.print_json(json.dumps(shown, default=str))
+
+
+async def _redrive(name: str, letter_ids: list[int], *, everything: bool) -> int:
+    from genonaut.platform import dead_letters  # noqa: PLC0415
+    from genonaut.platform.redrive import redrive  # noqa: PLC0415
+
+    failed = 0
+    async with _runtime(name) as runtime:
+        if everything:
+            async with runtime.database.reading() as connection:
+                letter_ids = [letter.id for letter in await dead_letters.waiting(connection, limit=100_000)]
+        for letter_id in letter_ids:
+            problem = await redrive(runtime, letter_id)
+            failed += problem is not None
+            console.print(f"{letter_id}: {'handled' if problem is None else problem}")
+    return failed
+
+
+def _runtime(name: str) -> Any:
+    service = load_service(name)
+    return service.runtime(service.settings.load())

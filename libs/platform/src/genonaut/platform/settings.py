@@ -1,0 +1,134 @@
+"""Settings of a process: the environment over `deploy/config/base.json` over defaults.
+
+Unknown keys in the file are refused.
+The file has a section `common`, read by every service, and one section for each service. Secrets come from the
+environment only and never show in a log or an error.
+"""
+
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import AnyUrl, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+AppEnv = Literal["dev", "demo", "test", "prod"]
+
+OLD_ENVIRONMENT_NAMES = ("ENV_TARGET", "API_ENVIRONMENT", "GENONAUT_DB_ENVIRONMENT")
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message says which key and what to do."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs. A service subclasses it, names its `section` and adds its own fields."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    section: ClassVar[str]
+
+    app_env: AppEnv = "dev"
+    database_url: SecretStr = Field(description="Postgres, as this service's own login.")
+    database_admin_url: SecretStr | None = Field(
+        default=None, description="Postgres, as the owner of the schema. Only migrations and rebuilds use it."
+    )
+    nats_url: SecretStr = Field(description="NATS with JetStream.")
+    object_store_url: AnyUrl = Field(description="Where images are: file:///folder or s3://bucket/prefix.")
+    api_host: str = "0.0.0.0"  # noqa: S104 - the documented default; containers need it
+    api_port: int = 8001
+    api_debug: bool = False
+    api_secret_key: SecretStr = Field(description="Signs cursors and tokens.")
+    log_level: str = "INFO"
+    log_format: Literal["json", "console"] = "json"
+    statement_timeout_ms: int = Field(default=15_000, ge=1)
+    database_pool_size: int = Field(default=5, ge=1)
+
+    @field_validator("database_url", "database_admin_url")
+    @classmethod
+    def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not re.match(r"postgres(ql)?(\+asyncpg)?://", url.get_secret_value()):
+            raise ValueError("must start with postgresql://")
+        return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _ConfigFile(settings_cls)
+
+    @classmethod
+    def load(cls) -> Self:
+        """From this process's environment. Raises SettingsError with one line for each key that is wrong."""
+        _adopt_old_environment_names()
+        try:
+            return cls()
+        except ValueError as error:
+            raise SettingsError(_explain(cls, error)) from None
+
+
+class _ConfigFile(PydanticBaseSettingsSource):
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # __call__ answers for all fields at once
+
+    def __call__(self) -> dict[str, Any]:
+        path = config_path()
+        if path is None:
+            return {}
+        try:
+            sections = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path} cannot be read as JSON: {error}") from None
+        section: str = self.settings_cls.section  # type: ignore[attr-defined]  # every ServiceSettings has one
+        values = {**sections.get("common", {}), **sections.get(section, {})}
+        return {key.replace("-", "_"): value for key, value in values.items()}
+
+
+def config_path() -> Path | None:
+    """GENONAUT_CONFIG, else `deploy/config/base.json` below this folder or one above it; None when there is none."""
+    named = os.environ.get("GENONAUT_CONFIG")
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        candidate = folder / "deploy" / "config" / "base.json"
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _adopt_old_environment_names() -> None:
+    if "APP_ENV" in os.environ:
+        return
+    for name in OLD_ENVIRONMENT_NAMES:
+        if value := os.environ.get(name):
+            warnings.warn(f"{name} is an old name, say APP_ENV", DeprecationWarning, stacklevel=3)
+            os.environ["APP_ENV"] = value.removeprefix("local-")
+            return
+    if os.environ.get("DEMO") == "1":
+        warnings.warn("DEMO=1 is an old name, say APP_ENV=demo", DeprecationWarning, stacklevel=3)
+        os.environ["APP_ENV"] = "demo"
+
+
+def _explain(cls: type[ServiceSettings], error: ValueError) -> str:
+    lines = [f"The settings of {cls.section} are not usable:"]
+    for problem in getattr(error, "errors", list)():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {key}: no such setting (in {config_path()})")
+        else:
+            description = (cls.model_fields[key].description or "") if key in cls.model_fields else ""
+            lines.append(f"  {key.upper()}: {problem['msg']}. {description}".rstrip())
+    return "\n".join(lines)

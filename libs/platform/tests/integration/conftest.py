@@ -1,0 +1,127 @@
+"""A toy service in the schema `content`: user events, one inline projection, one projection that follows the bus."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.contracts import Envelope, Event
+from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
+from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
+from genonaut.platform.consumers import Consumer
+from genonaut.platform.database import Database
+from genonaut.platform.events import Aggregate, EventStore
+from genonaut.platform.migrations import PLATFORM_TABLES, statements
+from genonaut.platform.projections import Projection
+from genonaut.testkit.platforms import FakeClock, Platform
+
+metadata = MetaData()
+people = Table(
+    "people",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("username", Text),
+    Column("changes", BigInteger),
+)
+greeted = Table("greeted", metadata, Column("user_id", Uuid, primary_key=True), Column("greetings", BigInteger))
+
+people_projection = Projection("people", people)
+greetings_projection = Projection("greetings", greeted, source=NOTIFICATIONS_RECIPIENTS)
+
+
+@people_projection.on(UserRegistered)
+async def _registered(connection: AsyncConnection, event: UserRegistered, envelope: Envelope) -> None:
+    await connection.execute(insert(people).values(user_id=event.user_id, username=event.username, changes=0))
+
+
+@people_projection.on(UserPreferencesChanged)
+async def _changed(connection: AsyncConnection, event: UserPreferencesChanged, envelope: Envelope) -> None:
+    await connection.execute(
+        people.update().where(people.c.user_id == event.user_id).values(changes=people.c.changes + 1)
+    )
+
+
+@greetings_projection.on(UserRegistered, UserPreferencesChanged)
+async def _greet(connection: AsyncConnection, event: UserRegistered | UserPreferencesChanged, _: Envelope) -> None:
+    statement = insert(greeted).values(user_id=event.user_id, greetings=1)
+    await connection.execute(
+        statement.on_conflict_do_update(index_elements=["user_id"], set_={"greetings": greeted.c.greetings + 1})
+    )
+
+
+@dataclass(frozen=True)
+class Person:
+    registered: bool = False
+    changes: int = 0
+
+
+def decide(command: Event, state: Person) -> Sequence[Event]:
+    if isinstance(command, UserRegistered):
+        return [] if state.registered else [command]
+    return [command]
+
+
+def evolve(state: Person, event: Event) -> Person:
+    return Person(True, state.changes + isinstance(event, UserPreferencesChanged))
+
+
+PERSON: Aggregate[Person, Event] = Aggregate("user", Person(), decide, evolve)
+
+
+@dataclass
+class Toy:
+    platform: Platform
+    database: Database
+    store: EventStore
+    clock: FakeClock
+
+    async def register(self, user_id: UUID) -> None:
+        event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
+        await self.store.execute(PERSON, user_id, event)
+
+    async def change(self, user_id: UUID) -> None:
+        await self.store.execute(PERSON, user_id, UserPreferencesChanged(user_id=user_id, changes={}))
+
+    async def rows(self, query: str) -> list[tuple[object, ...]]:
+        async with self.database.reading() as connection:
+            return [tuple(row) for row in await connection.execute(text(query))]
+
+    async def scalar(self, query: str) -> object:
+        return (await self.rows(query))[0][0]
+
+
+@pytest_asyncio.fixture
+async def toy(platform: Platform) -> AsyncIterator[Toy]:
+    async with platform.database("content", as_owner=True) as owner, owner.transaction() as connection:
+        await connection.execute(text("DROP SCHEMA content CASCADE"))
+        await connection.execute(text("CREATE SCHEMA content"))
+        for statement in statements(PLATFORM_TABLES):
+            await connection.execute(text(statement))
+        await connection.execute(text("CREATE TABLE people (user_id uuid PRIMARY KEY, username text, changes bigint)"))
+        await connection.execute(text("CREATE TABLE greeted (user_id uuid PRIMARY KEY, greetings bigint)"))
+        await connection.execute(text("GRANT USAGE ON SCHEMA content TO genonaut_content"))
+        await connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA content TO genonaut_content"))
+    clock = FakeClock()
+    async with platform.database("content") as database:
+        store = EventStore(database, source="genonaut/content", projections=[people_projection], clock=clock)
+        yield Toy(platform, database, store, clock)
+
+
+@pytest.fixture
+def greetings_consumer() -> Callable[[int], Consumer]:
+    return lambda batch: Consumer.follow(greetings_projection, batch=batch)
+
+
+@pytest.fixture(name="people_projection")
+def _people_projection() -> Projection:
+    return people_projection
+
+
+@pytest.fixture(name="greetings_projection")
+def _greetings_projection() -> Projection:
+    return greetings_projection

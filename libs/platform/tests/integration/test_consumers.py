@@ -1,0 +1,320 @@
+"""A message is acked after its effect is committed, repeated harmlessly, retried with patience and never lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from genonaut.contracts import Envelope
+from genonaut.contracts.content import UserRegistered
+from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
+from genonaut.platform import consumers, dead_letters
+from genonaut.platform.bus import Message
+from genonaut.platform.consumers import Consumer, ConsumerLoop
+from genonaut.platform.context import current_cause
+from genonaut.platform.projections import Recorded
+from genonaut.platform.provisioning import ensure_durable
+from genonaut.testkit.platforms import eventually
+
+SUBJECT = "content.user.registered"
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch) -> None:
+    monkeypatch.setattr(consumers.random, "uniform", lambda low, high: 0.01)
+
+
+@asynccontextmanager
+async def consuming(toy, consumer: Consumer, *, effect=None, fetch: int = 64) -> AsyncIterator[ConsumerLoop]:
+    loop = ConsumerLoop(
+        consumer.durable,
+        effect or consumer.effect(toy.database, toy.store),
+        bus=toy.platform.bus,
+        database=toy.database,
+        batch=consumer.batch,
+        fetch=fetch,
+    )
+    task = asyncio.create_task(loop.run())
+    try:
+        yield loop
+    finally:
+        loop.stop()
+        await asyncio.wait_for(task, 10)
+
+
+def envelope(user_id: UUID, *, sequence: int = 1, correlation: str = "request-1") -> Envelope:
+    return Envelope.of(
+        UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org"),
+        id=uuid4(),
+        source="genonaut/content",
+        subject=str(user_id),
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        sequence=sequence,
+        correlationid=correlation,
+    )
+
+
+async def publish(toy, *envelopes: Envelope, ids: Sequence[str] | None = None, traceparent: str | None = None) -> None:
+    headers = {"traceparent": traceparent} if traceparent else {}
+    for index, each in enumerate(envelopes):
+        message_id = ids[index] if ids else str(each.id)
+        await toy.platform.bus.publish("CONTENT", [Message(SUBJECT, each.to_json(), message_id, headers)])
+
+
+async def all_settled(toy) -> bool:
+    info = await toy.platform.bus.jetstream.consumer_info("CONTENT", DURABLE.name)
+    return info.num_pending == 0 and info.num_ack_pending == 0
+
+
+async def greetings(toy) -> dict[UUID, int]:
+    return dict(await toy.rows("SELECT user_id, greetings FROM greeted"))  # type: ignore[arg-type]
+
+
+async def letters(toy) -> list[dead_letters.DeadLetter]:
+    async with toy.database.reading() as connection:
+        return await dead_letters.waiting(connection)
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+async def test_every_event_has_its_effect(toy, greetings_consumer, batch: int) -> None:
+    users = [uuid4() for _ in range(20)]
+
+    async with consuming(toy, greetings_consumer(batch)):
+        await publish(toy, *(envelope(user) for user in users))
+        await eventually(lambda: all_settled(toy))
+
+    assert await greetings(toy) == dict.fromkeys(users, 1)
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+async def test_a_repeated_event_changes_nothing(toy, greetings_consumer, batch: int) -> None:
+    user = uuid4()
+    once = envelope(user)
+
+    async with consuming(toy, greetings_consumer(batch)):
+        await publish(toy, once, once, once, ids=["a", "b", "c"])  # ids that the stream does not recognise
+        await eventually(lambda: all_settled(toy))
+        await publish(toy, once, ids=["d"])
+        await eventually(lambda: all_settled(toy))
+
+    assert await greetings(toy) == {user: 1}
+
+
+async def test_a_crash_between_commit_and_ack_repeats_without_effect(toy, greetings_consumer) -> None:
+    user = uuid4()
+    consumer = greetings_consumer(1)
+    await publish(toy, envelope(user))
+    subscription = await toy.platform.bus.jetstream.pull_subscribe_bind(consumer=DURABLE.name, stream="CONTENT")
+    message = (await subscription.fetch(1, timeout=5))[0]
+    await consumer.effect(toy.database, toy.store)([Recorded.of(Envelope.from_json(message.data))])
+    await message.nak()  # what the server does by itself when the ack never comes
+
+    async with consuming(toy, consumer):
+        await eventually(lambda: all_settled(toy))
+
+    assert await greetings(toy) == {user: 1}
+
+
+async def test_what_fails_is_tried_again(toy) -> None:
+    failures = iter([ValueError("not yet"), ValueError("not yet")])
+    handled: list[UUID] = []
+
+    async def react(store, connection, event, envelope) -> None:
+        if error := next(failures, None):
+            raise error
+        handled.append(event.user_id)
+
+    user = uuid4()
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, envelope(user))
+        await eventually(lambda: all_settled(toy))
+
+    assert handled == [user]
+    assert await letters(toy) == []
+
+
+async def test_poison_is_parked_whole_and_its_neighbours_go_on(toy) -> None:
+    bad, good = uuid4(), uuid4()
+    handled: list[UUID] = []
+
+    async def react(store, connection, event, envelope) -> None:
+        if event.user_id == bad:
+            raise ValueError("I never work")
+        handled.append(event.user_id)
+
+    poison = envelope(bad)
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, poison, envelope(good), traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+        await eventually(lambda: all_settled(toy))
+
+    assert handled == [good]
+    (letter,) = await letters(toy)
+    assert (letter.consumer, letter.subject) == (DURABLE.name, SUBJECT)
+    assert letter.error == "ValueError: I never work"
+    assert Envelope.from_json(letter.payload) == poison
+    assert letter.headers["traceparent"].startswith("00-aaaa")
+    assert letter.deliveries == consumers.TRIES
+
+
+async def test_poison_in_a_batch_does_not_take_the_batch_along(toy, greetings_consumer) -> None:
+    bad, users = uuid4(), [uuid4() for _ in range(5)]
+    consumer = greetings_consumer(100)
+    sound = consumer.effect(toy.database, toy.store)
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        if any(each.envelope.subject == str(bad) for each in recorded):
+            raise ValueError("poison")
+        await sound(recorded)
+
+    await publish(toy, *(envelope(user) for user in [*users[:3], bad, *users[3:]]))
+    async with consuming(toy, consumer, effect=effect):
+        await eventually(lambda: all_settled(toy))
+
+    assert await greetings(toy) == dict.fromkeys(users, 1)
+    assert len(await letters(toy)) == 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\xff\xfe", b"null", b"[]", b'{"specversion":"1.0"}', b"{" * 1000],
+    ids=["empty", "not text", "null", "list", "half an envelope", "nonsense"],
+)
+async def test_what_cannot_be_decoded_is_parked_at_once(toy, greetings_consumer, payload: bytes) -> None:
+    async with consuming(toy, greetings_consumer(1)):
+        await toy.platform.bus.publish("CONTENT", [Message(SUBJECT, payload, uuid4().hex)])
+        await eventually(lambda: all_settled(toy))
+
+    (letter,) = await letters(toy)
+    assert (letter.payload, letter.deliveries) == (payload, 1)
+    assert letter.error.startswith("InvalidEventError")
+
+
+async def test_an_unknown_version_is_parked_not_guessed_at(toy, greetings_consumer) -> None:
+    async with consuming(toy, greetings_consumer(1)):
+        await publish(toy, envelope(uuid4()).model_copy(update={"dataversion": 99}))
+        await eventually(lambda: all_settled(toy))
+
+    assert (await letters(toy))[0].error.startswith("UnknownEventError")
+
+
+async def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_try(toy, greetings_consumer, postgres) -> None:
+    user = uuid4()
+    name = toy.database.url.database
+    postgres.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    async with consuming(toy, greetings_consumer(1)):
+        await publish(toy, envelope(user))
+
+        async def tried_often() -> bool:
+            info = await toy.platform.bus.jetstream.consumer_info("CONTENT", DURABLE.name)
+            return info.delivered.consumer_seq > consumers.TRIES + 2
+
+        await eventually(tried_often)
+        postgres.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        await eventually(lambda: all_settled(toy))
+
+    assert await greetings(toy) == {user: 1}
+    assert await letters(toy) == []
+
+
+async def test_long_work_stays_ours(toy, monkeypatch) -> None:
+    """The handler takes longer than ack_wait; nobody else gets the message meanwhile."""
+    short = replace(DURABLE, ack_wait=timedelta(seconds=0.6))
+    await ensure_durable(toy.platform.bus.jetstream, short)
+    release = asyncio.Event()
+    started = 0
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        nonlocal started
+        started += 1
+        await release.wait()
+
+    async with consuming(toy, Consumer(short), effect=effect), consuming(toy, Consumer(short), effect=effect):
+        await publish(toy, envelope(uuid4()))
+        await eventually(lambda: started)
+        await asyncio.sleep(2)  # three times ack_wait: what is shown is that nothing happens
+        assert started == 1
+        release.set()
+        await eventually(lambda: all_settled(toy))
+    assert started == 1
+
+
+async def test_a_stopping_loop_finishes_what_it_has_and_hands_back_the_rest(toy) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+    handled: list[str] = []
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        begun.set()
+        await release.wait()
+        handled.append(recorded[0].envelope.subject)
+
+    await publish(toy, *(envelope(uuid4()) for _ in range(3)))
+    loop = ConsumerLoop(DURABLE, effect, bus=toy.platform.bus, database=toy.database)
+    task = asyncio.create_task(loop.run())
+    await asyncio.wait_for(begun.wait(), 5)
+    loop.stop()
+    release.set()
+    await asyncio.wait_for(task, 5)
+
+    assert len(handled) == 1
+    info = await toy.platform.bus.jetstream.consumer_info("CONTENT", DURABLE.name)
+    assert info.num_pending + info.num_redelivered + info.num_ack_pending >= 2
+
+
+async def test_a_reaction_carries_on_who_caused_it(toy) -> None:
+    seen = []
+
+    async def react(store, connection, event, envelope) -> None:
+        seen.append(current_cause())
+
+    cause = envelope(uuid4(), correlation="request-7")
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, cause, traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+        await eventually(lambda: all_settled(toy))
+
+    assert (seen[0].correlation_id, seen[0].causation_id) == ("request-7", cause.id)
+    assert seen[0].traceparent == "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+
+
+async def test_it_goes_on_when_its_durable_comes_back(toy, greetings_consumer) -> None:
+    user = uuid4()
+    async with consuming(toy, greetings_consumer(1)) as loop:
+        await eventually(lambda: all_settled(toy))
+        await toy.platform.bus.jetstream.delete_consumer("CONTENT", DURABLE.name)
+        with pytest.raises(Exception, match="consumer not found"):
+            await loop.check()
+        await publish(toy, envelope(user))
+        await ensure_durable(toy.platform.bus.jetstream, DURABLE)
+        await eventually(lambda: all_settled(toy))
+        await loop.check()
+
+    assert await greetings(toy) == {user: 1}
+
+
+async def test_a_parked_letter_is_parked_once(toy) -> None:
+    async def park() -> None:
+        async with toy.database.transaction() as connection:
+            await dead_letters.park(
+                connection,
+                consumer="c",
+                stream_sequence=1,
+                subject="s",
+                headers={},
+                payload=b"\x00\xff",
+                error="nul \x00 in it",
+                deliveries=1,
+            )
+
+    await park()
+    await park()
+
+    (letter,) = await letters(toy)
+    assert letter.payload == b"\x00\xff"
+    async with toy.database.transaction() as connection:
+        await dead_letters.mark_redriven(connection, letter.id, toy.clock.now)
+        assert await connection.scalar(text("SELECT count(*) FROM dead_letters WHERE redriven_at IS NULL")) == 0

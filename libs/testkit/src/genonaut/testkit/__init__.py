@@ -1,0 +1,1 @@
+"""Pytest plugin: real Postgres, NATS and Valkey as processes, running services, fakes."""

@@ -1,0 +1,183 @@
+"""A whole platform for one test: a provisioned database of its own, the real streams, and services run in process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+from sqlalchemy.engine import make_url
+
+from genonaut.contracts.streams import STREAMS
+from genonaut.platform.bus import Bus
+from genonaut.platform.database import Database
+from genonaut.platform.events import Clock, utc_now
+from genonaut.platform.migrations import migrate
+from genonaut.platform.provisioning import SERVICES, Passwords, login, provision_bus, provision_database
+from genonaut.platform.service import Runtime, Service
+from genonaut.platform.settings import ServiceSettings
+from genonaut.stack.servers import Postgres
+from genonaut.testkit.servers import fresh_database
+
+Cfg = TypeVar("Cfg", bound=ServiceSettings)
+
+PASSWORD = "test-password"
+TEMPLATE = "genonaut_test_template"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that runs in this process: its HTTP side and what is behind it."""
+
+    client: httpx.AsyncClient
+    runtime: Runtime[Any]
+
+
+@dataclass
+class Platform:
+    """Servers for one test, with nothing in them but what provisioning and the migrations put there."""
+
+    superuser_url: str
+    nats_url: str
+    bus: Bus
+    objects_url: str
+
+    def admin_url(self) -> str:
+        """The owner of every schema."""
+        return self._url("genonaut_admin")
+
+    def database_url(self, service: str) -> str:
+        """The service's own login."""
+        return self._url(login(service))
+
+    @asynccontextmanager
+    async def database(self, service: str, *, as_owner: bool = False) -> AsyncIterator[Database]:
+        """A connection pool as the service, or as the owner of its schema."""
+        url = self.admin_url() if as_owner else self.database_url(service)
+        database = Database(url, name="test", search_path=service, pool_size=2)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    def settings(self, service: Service[Cfg], **overrides: Any) -> Cfg:
+        """The service's settings for this platform."""
+        values = {
+            "app_env": "test",
+            "database_url": self.database_url(service.name),
+            "database_admin_url": self.admin_url(),
+            "nats_url": self.nats_url,
+            "object_store_url": self.objects_url,
+            "api_secret_key": "a test's secret key, long enough to sign with",
+            "api_host": "127.0.0.1",
+        }
+        return service.settings(**(values | overrides))
+
+    @asynccontextmanager
+    async def running(
+        self, service: Service[Cfg], *, clock: Clock = utc_now, **overrides: Any
+    ) -> AsyncIterator[Running]:
+        """The service as its process would run it: relay, consumers and HTTP, without a socket in between."""
+        app = service.app(self.settings(service, **overrides), clock=clock)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        ):
+            yield Running(client, app.state.runtime)
+
+    def _url(self, role: str) -> str:
+        url = make_url(self.superuser_url).set(username=role, password=PASSWORD)
+        return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: Postgres) -> str:
+    """The name of a database with every role, schema and table, to copy."""
+
+    async def build() -> None:
+        passwords = Passwords(PASSWORD, PASSWORD, PASSWORD, dict.fromkeys(SERVICES, PASSWORD))
+        await provision_database(postgres.url(), database=TEMPLATE, passwords=passwords)
+        admin = make_url(postgres.url()).set(username="genonaut_admin", password=PASSWORD, database=TEMPLATE)
+        for service in SERVICES:
+            if find_spec(f"genonaut.{service}.migrations"):
+                await migrate(service, admin_url=admin.render_as_string(hide_password=False))
+
+    _in_own_loop(build)
+    return TEMPLATE
+
+
+@pytest.fixture
+def platform_database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+    """The superuser's URL of a fresh copy of the template, dropped afterwards."""
+    url = fresh_database(postgres, template=migrated_template)
+    name = make_url(url).database
+
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(postgres.url())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    _in_own_loop(lambda: run(f'ALTER DATABASE "{name}" OWNER TO genonaut_admin'))
+    yield url
+    _in_own_loop(lambda: run(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest_asyncio.fixture
+async def platform(platform_database: str, nats: str, tmp_path: Path) -> AsyncIterator[Platform]:
+    """Servers for one test. The streams are empty and their durables new."""
+    bus = await Bus.connect(nats, name="test")
+    for stream in STREAMS:
+        await _forget(bus, stream.name)
+    await provision_bus(nats)
+    objects = tmp_path / "objects"
+    objects.mkdir()
+    yield Platform(platform_database, nats, bus, objects.as_uri())
+    await bus.close()
+
+
+async def _forget(bus: Bus, stream: str) -> None:
+    names = {info.config.name for info in await bus.jetstream.streams_info()}
+    if stream in names:
+        await bus.jetstream.delete_stream(stream)
+
+
+async def eventually(
+    condition: Callable[[], Any], *, within: float = 15.0, reason: str = "the condition never came true"
+) -> Any:
+    """The first true result of `condition` (sync or async), polled. Raises AssertionError with `reason` after `within` seconds."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return result
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(reason)
+        await asyncio.sleep(0.02)
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime | None = None) -> None:
+        self.now = now or datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def _in_own_loop(work: Callable[[], Any]) -> None:
+    # In a thread of its own: an async test already runs a loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(work())).result()

@@ -1,0 +1,16 @@
+"""The pytest plugin: every fixture of the testkit, from one module per subject."""
+
+from genonaut.testkit.platforms import migrated_template, platform, platform_database
+from genonaut.testkit.servers import nats, nats_server, postgres, server_state, valkey, valkey_server
+
+__all__ = [
+    "migrated_template",
+    "nats",
+    "nats_server",
+    "platform",
+    "platform_database",
+    "postgres",
+    "server_state",
+    "valkey",
+    "valkey_server",
+]

@@ -1,0 +1,118 @@
+"""The session's servers answer, databases are new and separate, and nothing stays behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import asyncpg
+import nats as nats_client
+import psutil
+import pytest
+import redis.asyncio
+
+from genonaut.stack.servers import Postgres
+from genonaut.testkit.servers import fresh_database
+
+
+async def test_a_fresh_database_is_empty_and_nobody_elses(postgres: Postgres) -> None:
+    urls = [fresh_database(postgres) for _ in range(2)]
+    first, second = [await asyncpg.connect(url) for url in urls]
+    await first.execute("create table only_here (id int)")
+    assert await second.fetchval("select to_regclass('only_here')") is None
+    assert await first.fetchval("show server_encoding") == "UTF8"
+    await first.close()
+    await second.close()
+
+
+async def test_a_fresh_database_can_be_a_copy(postgres: Postgres) -> None:
+    model = fresh_database(postgres)
+    connection = await asyncpg.connect(model)
+    await connection.execute("create table copied (id int)")
+    await connection.close()
+    connection = await asyncpg.connect(fresh_database(postgres, template=model.rpartition("/")[2]))
+    assert await connection.fetchval("select to_regclass('copied')") == "copied"
+    await connection.close()
+
+
+async def test_nats_has_jetstream_in_the_account_of_tests(nats: str) -> None:
+    client = await nats_client.connect(nats)
+    account = await client.jetstream().account_info()
+    assert account.api.level >= 3
+    assert client.max_payload == 8 * 1024 * 1024
+    await client.close()
+
+
+async def test_valkey_answers(valkey: str) -> None:
+    client = redis.asyncio.from_url(valkey)
+    assert await client.set("key", "value")
+    assert await client.config_get("maxmemory-policy") == {"maxmemory-policy": "allkeys-lru"}
+    await client.aclose()
+
+
+SESSION = """
+import os, signal, threading, time
+from pathlib import Path
+
+def test_everything(postgres, nats, valkey, server_state):
+    Path("pids").write_text(" ".join(
+        (server_state / name / f"{name}.pid").read_text().split(",")[0].rpartition(" ")[2]
+        for name in ("postgres", "nats", "valkey")
+    ))
+    Path("state").write_text(str(server_state))
+    os.kill(os.getpid(), signal.SIGNAL)
+    threading.Event().wait(30)
+"""
+
+
+def _run_session(folder: Path, how: str) -> tuple[list[int], Path]:
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "test_session.py").write_text(textwrap.dedent(SESSION).replace("SIGNAL", how))
+    subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=folder, capture_output=True, check=False)
+    return [int(pid) for pid in (folder / "pids").read_text().split()], Path((folder / "state").read_text())
+
+
+def _gone(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 10
+    while any(psutil.pid_exists(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    pids, state = _run_session(tmp_path, "SIGINT")
+    assert len(pids) == 3
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not state.exists()
+
+
+def test_a_killed_session_is_cleaned_up_by_the_next(tmp_path: Path) -> None:
+    pids, state = _run_session(tmp_path, "SIGKILL")
+    assert state.exists()
+    try:
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        _run_session(tmp_path, "SIGINT")
+        assert _gone(pids)
+        assert not state.exists()
+    finally:
+        for pid in pids:
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_session_without_servers_starts_none(tmp_path: Path, pytester_command: list[str]) -> None:
+    (tmp_path / "test_unit.py").write_text("def test_unit(): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run(pytester_command, cwd=tmp_path, env=env, check=True)
+    assert not list(tmp_path.glob("genonaut-test-*"))
+
+
+@pytest.fixture
+def pytester_command() -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q"]
