@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.contracts import Envelope, Event
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
+from genonaut.platform.aggregate import Aggregate
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
-from genonaut.platform.events import Aggregate, EventStore
+from genonaut.platform.events import EventStore
 from genonaut.platform.migrations import PLATFORM_TABLES, statements
 from genonaut.platform.projections import Projection
 from genonaut.testkit.platforms import FakeClock, Platform
@@ -125,3 +126,8 @@ def _people_projection() -> Projection:
 @pytest.fixture(name="greetings_projection")
 def _greetings_projection() -> Projection:
     return greetings_projection
+
+
+@pytest.fixture
+def person() -> Aggregate[Person, Event]:
+    return PERSON

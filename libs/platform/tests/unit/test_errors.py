@@ -2,6 +2,8 @@
 
 import gc
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -43,50 +45,59 @@ class Answer(BaseModel):
     number: int
 
 
+things = Router(prefix="/things", tags=["things"])
+
+
+@things.get("/{number}")
+async def by_number(number: int, x: str = "") -> str:
+    return f"{number}{x}"
+
+
+@things.post("")
+async def create(thing: Thing) -> Thing:
+    return thing
+
+
+@things.put("")
+async def rename(name: Annotated[str, Body(embed=True)]) -> str:
+    return name
+
+
+@things.post("/stream")
+async def upload(request: Request) -> int:
+    return sum([len(part) async for part in request.stream()])
+
+
+@things.get("/raising/{what}")
+async def raising(what: str) -> None:
+    raise RAISED[what]
+
+
+@things.get("/wrong-answer/of-ours")
+async def wrong_answer() -> Answer:
+    return {"number": "private"}  # type: ignore[return-value]
+
+
+@things.get("/stream/broken")
+async def broken_stream() -> StreamingResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise RuntimeError("in the middle")
+
+    return StreamingResponse(parts())
+
+
+@things.websocket("/socket/{what}")
+async def socket(socket: WebSocket, what: str) -> None:
+    if what == "refused":
+        raise NotFoundError("There is no such job")
+    await socket.accept()
+    if what == "broken":
+        raise RuntimeError("in the middle")
+    await socket.receive_text()
+
+
 def application() -> FastAPI:
-    things = Router(prefix="/things", tags=["things"])
-
-    @things.get("/{number}")
-    async def by_number(number: int, x: str = "") -> str:
-        return f"{number}{x}"
-
-    @things.post("")
-    async def create(thing: Thing) -> Thing:
-        return thing
-
-    @things.put("")
-    async def rename(name: Annotated[str, Body(embed=True)]) -> str:
-        return name
-
-    @things.post("/stream")
-    async def upload(request: Request) -> int:
-        return sum([len(part) async for part in request.stream()])
-
-    @things.get("/raising/{what}")
-    async def raising(what: str) -> None:
-        raise RAISED[what]
-
-    @things.get("/wrong-answer/of-ours")
-    async def wrong_answer() -> Answer:
-        return {"number": "private"}  # type: ignore[return-value]
-
-    @things.get("/stream/broken")
-    async def broken_stream() -> StreamingResponse:
-        async def parts() -> AsyncIterator[bytes]:
-            yield b"first"
-            raise RuntimeError("in the middle")
-
-        return StreamingResponse(parts())
-
-    @things.websocket("/socket/{what}")
-    async def socket(socket: WebSocket, what: str) -> None:
-        if what == "refused":
-            raise NotFoundError("There is no such job")
-        await socket.accept()
-        if what == "broken":
-            raise RuntimeError("in the middle")
-        await socket.receive_text()
-
     api = Router(prefix="/api/v1")
     api.include_router(things)
     app = FastAPI(redirect_slashes=False)
@@ -208,8 +219,7 @@ async def test_validation_says_where_and_what_and_detail_stays_text(http: httpx.
     assert response.status_code == 422
     assert response.json()["error_code"] == "VALIDATION_ERROR"
     assert response.json()["detail"] == (
-        "body.name: String should have at least 1 character; "
-        "body.weight: Input should be greater than or equal to 0"
+        "body.name: String should have at least 1 character; body.weight: Input should be greater than or equal to 0"
     )
     assert response.json()["errors"] == [
         {"loc": ["body", "name"], "msg": "String should have at least 1 character", "type": "string_too_short"},
@@ -263,9 +273,7 @@ async def test_broken_json_is_a_400_for_a_plain_router_too() -> None:
     ("content_type", "says"),
     [("text/plain", "not text/plain"), ("application/x-www-form-urlencoded", "not app"), (None, "not without")],
 )
-async def test_a_body_that_is_not_json_is_a_415(
-    http: httpx.AsyncClient, content_type: str | None, says: str
-) -> None:
+async def test_a_body_that_is_not_json_is_a_415(http: httpx.AsyncClient, content_type: str | None, says: str) -> None:
     headers = {"content-type": content_type} if content_type else {}
     for method, path in (("POST", "/things"), ("PUT", "/things")):
         response = await http.request(method, path, content=b'{"name": "a"}', headers=headers)
@@ -288,7 +296,11 @@ async def test_a_missing_body_is_a_422(http: httpx.AsyncClient) -> None:
 
 
 async def test_nul_characters_are_a_422_wherever_they_are(http: httpx.AsyncClient) -> None:
-    in_body = [b'{"name": "a\\u0000"}', b'{"name": "a", "more": {"x": ["\\u0000"]}}', b'{"name": "a", "more": {"\\u0000": 1}}']
+    in_body = [
+        b'{"name": "a\\u0000"}',
+        b'{"name": "a", "more": {"x": ["\\u0000"]}}',
+        b'{"name": "a", "more": {"\\u0000": 1}}',
+    ]
     answers = [await http.post("/things", content=body, headers=JSON) for body in in_body]
     answers += [await http.get("/things/1?x=a%00b"), await http.get("/things/raising/a%00b")]
 
@@ -427,9 +439,7 @@ def test_every_operation_of_the_document_shows_the_problem_body() -> None:
         assert "422" not in operation["responses"]
         for status in ("4XX", "5XX"):
             content = operation["responses"][status]["content"]
-            assert content == {
-                "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-            }
+            assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert set(document["components"]["schemas"]["Problem"]["required"]) >= {"type", "title", "status", "detail"}
     assert "FieldError" in document["components"]["schemas"]
@@ -441,6 +451,17 @@ async def test_the_document_is_served_and_stays_the_same(http: httpx.AsyncClient
 
     assert first.json() == second.json()
     assert "Problem" in first.json()["components"]["schemas"]
+
+
+def test_a_service_without_a_database_does_not_load_one() -> None:
+    program = (
+        "import sys\n"
+        "from genonaut.platform.http import errors, health, middleware, routing\n"
+        "print(sorted({'sqlalchemy', 'asyncpg', 'nats', 'opentelemetry.sdk'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 - our own program
+
+    assert ran.stdout == "[]\n"
 
 
 def test_every_problem_class_has_its_own_status_and_code() -> None:

@@ -14,9 +14,7 @@ from genonaut.platform.objects import ObjectStore
 
 def picture(width: int = 64, height: int = 48, mode: str = "RGB") -> Image.Image:
     drawn = Image.linear_gradient("L").resize((width, height)).convert(mode)
-    ImageDraw.Draw(drawn).ellipse(
-        (4, 4, width // 2, height // 2), fill=200 if mode in "LP" else None, outline=0
-    )
+    ImageDraw.Draw(drawn).ellipse((4, 4, width // 2, height // 2), fill=200 if mode in "LP" else None, outline=0)
     return drawn
 
 
@@ -100,8 +98,7 @@ def test_thumbnails_have_their_longest_side_and_keep_the_shape():
 def test_a_small_image_is_never_enlarged():
     image, made = thumbnails(encoded(picture(200, 100), "PNG"))
     widths = {
-        size: Image.open(BytesIO(made[thumbnail_key(image.sha256, size, "webp")])).width
-        for size in (150, 300, 600)
+        size: Image.open(BytesIO(made[thumbnail_key(image.sha256, size, "webp")])).width for size in (150, 300, 600)
     }
     assert widths == {150: 150, 300: 200, 600: 200}
 

@@ -72,19 +72,26 @@ def main() -> None:
 def stack_environment(service: str) -> Iterator[None]:
     """Inside, what this environment lacks comes from the local stack's `.genonaut/env/<service>.env`."""
     before = dict(os.environ)
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        path = folder / ".genonaut" / "env" / f"{service}.env"
-        if path.is_file():
-            for line in path.read_text().splitlines():
-                name, separator, value = line.partition("=")
-                if separator and not name.startswith("#"):
-                    os.environ.setdefault(name.strip(), value.strip())
-            break
+    for name, value in _stack_settings(service).items():
+        os.environ.setdefault(name, value)
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _stack_settings(service: str) -> dict[str, str]:
+    """From the state folder that GENONAUT_STATE names, else from `.genonaut` here or above; empty without a stack."""
+    named = os.environ.get("GENONAUT_STATE")
+    here = Path.cwd()
+    folders = [Path(named)] if named else [folder / ".genonaut" for folder in (here, *here.parents)]
+    for folder in folders:
+        path = folder / "env" / f"{service}.env"
+        if path.is_file():
+            pairs = (line.partition("=") for line in path.read_text().splitlines() if not line.startswith("#"))
+            return {name.strip(): value.strip() for name, separator, value in pairs if separator}
+    return {}
 
 
 def service_commands(name: str) -> typer.Typer:
@@ -96,3 +103,7 @@ def service_commands(name: str) -> typer.Typer:
 
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+if __name__ == "__main__":
+    main()

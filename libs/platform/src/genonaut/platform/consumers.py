@@ -7,11 +7,11 @@ is parked at once. Trouble of the database or the bus is waited out and never co
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -33,19 +33,36 @@ from genonaut.platform.telemetry import consumer_span, current_traceparent
 log = structlog.get_logger()
 
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 TRIES = 5
 """Failures of one event in one process before it is parked: about 8 s apart in all."""
 MAX_DELIVERIES = 50
 """A message that takes its process down every time is parked by this count, which the server keeps."""
 FETCH_SECONDS = 5.0
+GATE_SECONDS = 0.2
+"""Before a closed gate is asked again; growing up to FETCH_SECONDS."""
 
 Reaction = Callable[[EventStore, AsyncConnection, E, Envelope], Awaitable[None]]
 Effect = Callable[[Sequence[Recorded]], Awaitable[None]]
 
 
+Gate = Callable[[], Coroutine[Any, Any, bool]]
+
+
 class RetryLaterError(Exception):
     """Raised by an effect that cannot happen yet, e.g. because what it refers to has not arrived."""
+
+
+class PostponeError(Exception):
+    """Raised by an effect whose turn has not come: deliver it again after `delay` seconds, as often as it takes.
+
+    Unlike a failure it is never counted, so its effect must bound the repeats itself.
+    """
+
+    def __init__(self, delay: float, reason: str) -> None:
+        super().__init__(reason)
+        self.delay = delay
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class Consumer:
                     await self.handle(connection, fresh)
                 if self.reaction:
                     for each in fresh:
-                        with caused_by(_cause(each)):
+                        with caused_by(cause_of(each)):
                             await self.reaction(store, connection, each.event, each.envelope)
 
             await database.transact(work)
@@ -91,7 +108,8 @@ class Consumer:
         return once
 
 
-def _cause(recorded: Recorded) -> Cause:
+def cause_of(recorded: Recorded) -> Cause:
+    """What events carry that are stated because of this one."""
     envelope = recorded.envelope
     return Cause(envelope.correlationid, envelope.id, current_traceparent() or recorded.traceparent)
 
@@ -111,13 +129,16 @@ class ConsumerLoop:
         database: Database,
         batch: int = 1,
         fetch: int = 64,
+        gate: Gate | None = None,
     ) -> None:
+        """`gate` is asked before every fetch; while it says no, nothing is taken from those who could handle it."""
         self.durable = durable
         self.effect = effect
         self.bus = bus
         self.database = database
         self.batch = batch
         self.fetch = max(fetch, batch)
+        self.gate = gate
         self._alive_at = monotonic()
         self._stop = asyncio.Event()
         self._failures: dict[str, int] = {}
@@ -130,7 +151,7 @@ class ConsumerLoop:
                     consumer=self.durable.name, stream=self.durable.stream.name
                 )
                 try:
-                    while not self._stop.is_set():
+                    while await self._may_fetch():
                         await self._handle(await self._fetch(subscription))
                 finally:
                     await subscription.unsubscribe()
@@ -154,18 +175,34 @@ class ConsumerLoop:
         if monotonic() - self._alive_at > 4 * FETCH_SECONDS:
             raise TimeoutError(f"consumer {self.durable.name} stands still")
 
+    async def _may_fetch(self) -> bool:
+        """True as soon as the gate is open, false as soon as the loop shall stop."""
+        waits = GATE_SECONDS
+        while not self._stop.is_set():
+            self._alive_at = monotonic()
+            if self.gate is None or await self._unless_stopped(self.gate()):
+                return not self._stop.is_set()
+            await self._unless_stopped(asyncio.sleep(waits))
+            waits = min(waits * 2, FETCH_SECONDS)
+        return False
+
     async def _fetch(self, subscription: JetStreamContext.PullSubscription) -> Sequence[Msg]:
         """What has arrived, waiting for it for a while; nothing as soon as the loop shall stop."""
         self._alive_at = monotonic()
-        fetching = asyncio.ensure_future(subscription.fetch(self.fetch, timeout=FETCH_SECONDS))
-        stopping = asyncio.ensure_future(self._stop.wait())
         try:
-            await asyncio.wait([fetching, stopping], return_when=asyncio.FIRST_COMPLETED)
-            return fetching.result() if fetching.done() else ()
+            return await self._unless_stopped(subscription.fetch(self.fetch, timeout=FETCH_SECONDS)) or ()
         except (TimeoutError, nats.errors.TimeoutError):
             return ()
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, T]) -> T | None:
+        """What `waiting` returns; None, and it is cancelled, as soon as the loop shall stop."""
+        work = asyncio.ensure_future(waiting)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
         finally:
-            fetching.cancel()
+            work.cancel()
             stopping.cancel()
 
     async def _handle(self, messages: Sequence[Msg]) -> None:
@@ -177,11 +214,15 @@ class ConsumerLoop:
                     decoded.append((message, Recorded.of(envelope, (message.headers or {}).get("traceparent"))))
                 except UndecodableError as error:
                     await self._bury(message, error)
-            for start in range(0, len(decoded), self.batch):
-                if self._stop.is_set():
-                    await self._hand_back([message for message, _ in decoded[start:]])
-                    return
-                await self._process(decoded[start : start + self.batch])
+            try:
+                for start in range(0, len(decoded), self.batch):
+                    if self._stop.is_set():
+                        await self._hand_back(messages)
+                        return
+                    await self._process(decoded[start : start + self.batch])
+            except asyncio.CancelledError:  # the process cannot wait for the effect; the next one need not wait either
+                await self._hand_back(messages)
+                raise
 
     async def _process(self, received: Sequence[tuple[Msg, Recorded]]) -> None:
         first = received[0][1]
@@ -209,6 +250,11 @@ class ConsumerLoop:
         if _is_outage(error):
             bound.warning("consumer.outage", error=type(error).__name__)
             await message.nak(delay=random.uniform(1, 3))  # noqa: S311 - jitter
+            return
+        if isinstance(error, PostponeError):
+            bound.info("consumer.postponed", reason=str(error), delay_s=round(error.delay, 2))
+            self._count(envelope.type, "postponed")
+            await message.nak(delay=error.delay)
             return
         failures = self._failures.get(key, 0) + 1
         if failures >= TRIES or deliveries >= MAX_DELIVERIES:
@@ -245,7 +291,8 @@ class ConsumerLoop:
 
     async def _hand_back(self, messages: Sequence[Msg]) -> None:
         for message in messages:
-            await message.nak()
+            if not message.is_acked:
+                await message.nak()
 
     @asynccontextmanager
     async def _heartbeat(self, messages: Sequence[Msg]) -> AsyncIterator[None]:
@@ -255,9 +302,12 @@ class ConsumerLoop:
             while True:
                 await asyncio.sleep(self.durable.ack_wait.total_seconds() / 3)
                 self._alive_at = monotonic()
-                for message in messages:
-                    if not message.is_acked:
-                        await message.in_progress()
+                try:
+                    for message in messages:
+                        if not message.is_acked:
+                            await message.in_progress()
+                except nats.errors.Error as error:  # the next beat may get through
+                    log.warning("consumer.heartbeat_missed", consumer=self.durable.name, error=type(error).__name__)
 
         beating = asyncio.create_task(beat()) if messages else None
         try:

@@ -26,7 +26,7 @@ HIDDEN = "***"
 _SECRET_NAME = re.compile(r"password|passwd|secret|authorization|cookie|credential|api_?key|token$", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s/?#:@]*):[^\s/?#]*@")
 
-_CHATTY = ("uvicorn.access", "asyncio", "httpx", "httpcore", "nats", "sqlalchemy.engine", "urllib3")
+CHATTY = ("uvicorn.access", "asyncio", "httpx", "httpcore", "nats", "sqlalchemy.engine", "urllib3")
 """Libraries whose lines below WARNING say nothing that ours do not say better."""
 
 
@@ -42,7 +42,7 @@ def configure(*, service: str, level: str = "INFO", form: Form = "json", out: Te
     root = logging.getLogger()
     root.handlers = [_ToStructlog()]
     root.setLevel(threshold)
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
     logging.captureWarnings(capture=True)
 

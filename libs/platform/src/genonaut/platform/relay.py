@@ -105,8 +105,9 @@ class Relay:
             stream = stream_of(envelope.type)
             subject = stream.subject(envelope.type, envelope.subject)
             facts.setdefault(stream.name, []).append(Message(subject, payload, str(envelope.id), headers))
-            if work_subject := WORK.get(envelope.type):
-                work.append(Message(work_subject, payload, str(envelope.id), headers))
+            if work_type := WORK.get(envelope.type):
+                subject = GENERATION_WORK.subject(work_type, envelope.subject)
+                work.append(Message(subject, payload, str(envelope.id), headers))
         return facts | ({GENERATION_WORK.name: work} if work else {})
 
     def _progressed(self) -> None:

@@ -6,20 +6,16 @@
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 import structlog
-import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.requests import HTTPConnection
 
-from genonaut.platform import logs, telemetry
 from genonaut.platform.bus import Bus
 from genonaut.platform.consumers import Consumer, ConsumerLoop
 from genonaut.platform.database import Database
@@ -31,13 +27,13 @@ from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.objects import ObjectStore
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
+from genonaut.platform.serving import SHUTDOWN_SECONDS, serve, watched
 from genonaut.platform.settings import ServiceSettings
 
 log = structlog.get_logger()
 
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
 
-SHUTDOWN_SECONDS = 10
 RELAY_STALL = timedelta(seconds=15)
 
 
@@ -56,12 +52,14 @@ class Runtime(Generic[Cfg]):
     objects: ObjectStore
     clock: Clock = utc_now
     loops: list[ConsumerLoop] = field(default_factory=list)
-    """Every consumer loop of the process, for readiness and the orderly end. Background work may add its own."""
+    """Every consumer loop of the process, for readiness and the orderly end."""
 
 
 Check = Callable[[], Awaitable[None]]
 Checks = Mapping[str, Check]
 Background = Callable[[Runtime[Any]], Coroutine[Any, Any, None]]
+Workers = Callable[[Runtime[Any]], AbstractAsyncContextManager[Sequence[ConsumerLoop]]]
+"""Opens what its loops work with, gives the loops, and closes it behind them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,8 @@ class Service(Generic[Cfg]):
     projections: Sequence[Projection] = ()
     """Inline ones are applied by every process of the service; those with a source are followed by a consumer."""
     consumers: Sequence[Consumer] = ()
+    workers: Sequence[Workers] = ()
+    """Consumer loops that need more than a handler, e.g. one for each GPU."""
     background: Sequence[Background] = ()
     """Coroutines that run as long as the process."""
     process: str | None = None
@@ -120,34 +120,36 @@ class Service(Generic[Cfg]):
 
         Gives the readiness checks.
         """
-        tasks: list[asyncio.Task[None]] = []
-        for consumer in self.consumers:
-            runtime.loops.append(
-                ConsumerLoop(
-                    consumer.durable,
-                    consumer.effect(runtime.database, runtime.store),
-                    bus=runtime.bus,
-                    database=runtime.database,
-                    batch=consumer.batch,
+        async with AsyncExitStack() as opened:
+            for consumer in self.consumers:
+                runtime.loops.append(
+                    ConsumerLoop(
+                        consumer.durable,
+                        consumer.effect(runtime.database, runtime.store),
+                        bus=runtime.bus,
+                        database=runtime.database,
+                        batch=consumer.batch,
+                    )
                 )
-            )
-        tasks.extend(_watched(loop.run(), loop.durable.name) for loop in runtime.loops)
-        consuming = list(tasks)
-        relay = None
-        if self.relays:
-            relay = Relay(runtime.database, runtime.bus, schema=self.name, source=self.source)
-            tasks.append(_watched(relay.run(), "relay"))
-        tasks.extend(_watched(work(runtime), work.__name__) for work in self.background)
-        try:
-            yield _readiness(runtime, relay)
-        finally:
-            for loop in runtime.loops:
-                loop.stop()
-            if consuming:
-                await asyncio.wait(consuming, timeout=SHUTDOWN_SECONDS)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for workers in self.workers:
+                runtime.loops.extend(await opened.enter_async_context(workers(runtime)))
+            consuming = [watched(loop.run(), loop.durable.name) for loop in runtime.loops]
+            tasks = list(consuming)
+            relay = None
+            if self.relays:
+                relay = Relay(runtime.database, runtime.bus, schema=self.name, source=self.source)
+                tasks.append(watched(relay.run(), "relay"))
+            tasks.extend(watched(work(runtime), work.__name__) for work in self.background)
+            try:
+                yield _readiness(runtime, relay)
+            finally:
+                for loop in runtime.loops:
+                    loop.stop()
+                if consuming:
+                    await asyncio.wait(consuming, timeout=SHUTDOWN_SECONDS)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     def app(self, settings: Cfg, *, clock: Clock = utc_now) -> FastAPI:
         """The ASGI application. Its lifespan connects, runs and ends everything."""
@@ -181,20 +183,7 @@ class Service(Generic[Cfg]):
     def serve(self) -> None:
         """Runs the process until SIGTERM or SIGINT. Raises SettingsError when it cannot start."""
         settings = self.settings.load()
-        logs.configure(service=self.process_name, level=settings.log_level, form=settings.log_format)
-        telemetry.configure(self.process_name)
-        uvicorn.run(
-            self.app(settings),
-            host=settings.api_host,
-            port=settings.api_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-        )
+        serve(lambda: self.app(settings), settings, name=self.process_name)
 
 
 def _readiness(runtime: Runtime[Any], relay: Relay | None) -> Checks:
@@ -214,19 +203,6 @@ def _readiness(runtime: Runtime[Any], relay: Relay | None) -> Checks:
         "consumers": consumers,
         "outbox": outbox,
     }
-
-
-def _watched(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A task whose unexpected end ends the process: half a service must not look like a whole one."""
-    task = asyncio.create_task(coroutine, name=name)
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            log.critical("service.task_died", task=name, exc_info=error)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    task.add_done_callback(ended)
-    return task
 
 
 def _runtime(connection: HTTPConnection) -> Runtime[Any]:

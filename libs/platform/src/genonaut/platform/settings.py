@@ -28,20 +28,15 @@ class SettingsError(Exception):
     """The configuration cannot be used; the message says which key and what to do."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs. A service subclasses it, names its `section` and adds its own fields."""
+class ProcessSettings(BaseSettings):
+    """What every process needs, one without a database included. Each class names its `section`."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     section: ClassVar[str]
 
     app_env: AppEnv = "dev"
-    database_url: SecretStr = Field(description="Postgres, as this service's own login.")
-    database_admin_url: SecretStr | None = Field(
-        default=None, description="Postgres, as the owner of the schema. Only migrations and rebuilds use it."
-    )
     nats_url: SecretStr = Field(description="NATS with JetStream.")
-    object_store_url: AnyUrl = Field(description="Where images are: file:///folder or s3://bucket/prefix.")
     api_host: str = "0.0.0.0"  # noqa: S104 - the documented default; containers need it
     api_port: int = 8001
     api_debug: bool = False
@@ -49,14 +44,6 @@ class ServiceSettings(BaseSettings):
     log_level: str = "INFO"
     log_format: Literal["json", "console"] = "json"
     statement_timeout_ms: int = Field(default=15_000, ge=1)
-    database_pool_size: int = Field(default=5, ge=1)
-
-    @field_validator("database_url", "database_admin_url")
-    @classmethod
-    def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not re.match(r"postgres(ql)?(\+asyncpg)?://", url.get_secret_value()):
-            raise ValueError("must start with postgresql://")
-        return url
 
     @classmethod
     def settings_customise_sources(
@@ -79,6 +66,24 @@ class ServiceSettings(BaseSettings):
             raise SettingsError(_explain(cls, error)) from None
 
 
+class ServiceSettings(ProcessSettings):
+    """What every service needs. A service subclasses it, names its `section` and adds its own fields."""
+
+    database_url: SecretStr = Field(description="Postgres, as this service's own login.")
+    database_admin_url: SecretStr | None = Field(
+        default=None, description="Postgres, as the owner of the schema. Only migrations and rebuilds use it."
+    )
+    object_store_url: AnyUrl = Field(description="Where images are: file:///folder or s3://bucket/prefix.")
+    database_pool_size: int = Field(default=5, ge=1)
+
+    @field_validator("database_url", "database_admin_url")
+    @classmethod
+    def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not re.match(r"postgres(ql)?(\+asyncpg)?://", url.get_secret_value()):
+            raise ValueError("must start with postgresql://")
+        return url
+
+
 class _ConfigFile(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # __call__ answers for all fields at once
@@ -91,7 +96,7 @@ class _ConfigFile(PydanticBaseSettingsSource):
             sections = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} cannot be read as JSON: {error}") from None
-        section: str = self.settings_cls.section  # type: ignore[attr-defined]  # every ServiceSettings has one
+        section: str = self.settings_cls.section  # type: ignore[attr-defined]  # every ProcessSettings has one
         values = {**sections.get("common", {}), **sections.get(section, {})}
         return {key.replace("-", "_"): value for key, value in values.items()}
 
@@ -122,7 +127,7 @@ def _adopt_old_environment_names() -> None:
         os.environ["APP_ENV"] = "demo"
 
 
-def _explain(cls: type[ServiceSettings], error: ValueError) -> str:
+def _explain(cls: type[ProcessSettings], error: ValueError) -> str:
     lines = [f"The settings of {cls.section} are not usable:"]
     for problem in getattr(error, "errors", list)():
         key = ".".join(str(part) for part in problem["loc"])

@@ -140,8 +140,8 @@ def consumer_span(consumer: str, event_type: str, traceparent: str | None) -> It
         "messaging.consumer.group.name": consumer,
         "genonaut.event.type": event_type,
     }
-    with _span(f"process {event_type}", SpanKind.CONSUMER, traceparent, attributes) as span:
-        yield current_traceparent() if span.is_recording() else traceparent
+    with _span(f"process {event_type}", SpanKind.CONSUMER, traceparent, attributes):
+        yield current_traceparent() if enabled() else traceparent
 
 
 @contextmanager

@@ -27,6 +27,7 @@ ROUTE_KEY = "genonaut.route"
 """Key of the ASGI scope that overrides the template: the gateway puts there what a service said."""
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
+INTERNAL_SERVER_ERROR = 500
 CLIENT_CLOSED_REQUEST = 499
 
 _QUIET = frozenset({"/health", "/ready", "/metrics"})
@@ -105,13 +106,16 @@ class RequestContext:
         started = perf_counter_ns()
         with telemetry.server_span(_bounded(method), traceparent) as span:
             # Inside the span, so that what the request states belongs to it.
-            known = telemetry.current_traceparent() if span.is_recording() else traceparent
+            known = telemetry.current_traceparent() if telemetry.enabled() else traceparent
             with (
                 caused_by(Cause(served.request_id, traceparent=known)),
                 metrics.HTTP_ACTIVE.track_inprogress(),
             ):
                 try:
                     await self.app(served.scope, *self._watched(served, receive, send))
+                except Exception:
+                    served.status = served.status or INTERNAL_SERVER_ERROR
+                    raise
                 finally:
                     served.duration_us = (perf_counter_ns() - started) // 1000
                     served.route = route_template(served.scope)

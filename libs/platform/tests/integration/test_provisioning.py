@@ -1,0 +1,113 @@
+"""Every login ends at its own schema, and provisioning again changes nothing."""
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sqlalchemy.engine import make_url
+
+from genonaut.contracts.streams import DURABLES, STREAMS
+from genonaut.platform.provisioning import (
+    SERVICES,
+    Passwords,
+    ProvisioningError,
+    provision_bus,
+    provision_database,
+)
+from genonaut.testkit.platforms import PASSWORD
+
+PASSWORDS = Passwords(PASSWORD, PASSWORD, PASSWORD, dict.fromkeys(SERVICES, PASSWORD))
+
+
+async def as_role(platform, role: str, statement: str) -> str:
+    """Empty when it is allowed, else the SQLSTATE."""
+    url = make_url(platform.superuser_url).set(username=role, password=PASSWORD)
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    try:
+        await connection.execute(statement)
+    except asyncpg.PostgresError as error:
+        return error.sqlstate or "?"
+    finally:
+        await connection.close()
+    return ""
+
+
+DENIED = "42501"
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def _a_table_in_every_schema(platform) -> None:
+    """Made by the owner after provisioning, as a migration would."""
+    for service in SERVICES:
+        assert await as_role(platform, "genonaut_admin", f"CREATE TABLE {service}.probe (id int)") == ""
+
+
+@pytest.mark.parametrize("other", [name for name in SERVICES if name != "content"])
+async def test_a_service_reaches_no_other_schema(platform, other: str) -> None:
+    assert await as_role(platform, "genonaut_content", f"SELECT * FROM {other}.probe") == DENIED
+    assert await as_role(platform, "genonaut_content", f"INSERT INTO {other}.probe VALUES (1)") == DENIED
+
+
+async def test_a_service_works_on_its_rows_and_cannot_change_its_schema(platform) -> None:
+    assert await as_role(platform, "genonaut_content", "SELECT * FROM probe") == ""
+    assert await as_role(platform, "genonaut_content", "INSERT INTO probe VALUES (1)") == ""
+    assert await as_role(platform, "genonaut_content", "CREATE TABLE mine (id int)") == DENIED
+    assert await as_role(platform, "genonaut_content", "DROP TABLE probe") == DENIED
+    assert await as_role(platform, "genonaut_content", "CREATE SCHEMA mine") == DENIED
+    assert await as_role(platform, "genonaut_content", "CREATE ROLE mine") == DENIED
+
+
+async def test_the_reading_role_only_reads(platform) -> None:
+    for service in SERVICES:
+        assert await as_role(platform, "genonaut_ro", f"SELECT * FROM {service}.probe") == ""
+        assert await as_role(platform, "genonaut_ro", f"DELETE FROM {service}.probe") == DENIED
+        assert await as_role(platform, "genonaut_rw", f"DELETE FROM {service}.probe") == ""
+
+
+async def test_nobody_but_the_superuser_is_one(platform) -> None:
+    for role in ("genonaut_admin", "genonaut_rw", "genonaut_ro", "genonaut_content"):
+        assert await as_role(platform, role, "ALTER SYSTEM SET work_mem = '1MB'") == DENIED
+
+
+async def test_services_have_a_statement_timeout(platform) -> None:
+    url = make_url(platform.superuser_url).set(username="genonaut_content", password=PASSWORD)
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    try:
+        assert await connection.fetchval("SHOW statement_timeout") == "15s"
+        assert await connection.fetchval("SELECT current_schema()") == "content"
+    finally:
+        await connection.close()
+
+
+async def test_provisioning_again_changes_nothing(platform, postgres) -> None:
+    jetstream = platform.bus.jetstream
+    name = make_url(platform.superuser_url).database
+    before = [(await jetstream.stream_info(stream.name)).config for stream in STREAMS]
+    consumers = [(await jetstream.consumer_info(d.stream.name, d.name)).created for d in DURABLES]
+
+    await provision_bus(platform.nats_url)
+    await provision_database(postgres.url(), database=name, passwords=PASSWORDS)
+
+    assert [(await jetstream.stream_info(stream.name)).config for stream in STREAMS] == before
+    assert [(await jetstream.consumer_info(d.stream.name, d.name)).created for d in DURABLES] == consumers
+    assert await as_role(platform, "genonaut_content", "SELECT * FROM probe") == ""
+
+
+async def test_streams_are_as_the_data_says(platform) -> None:
+    for stream in STREAMS:
+        config = (await platform.bus.jetstream.stream_info(stream.name)).config
+        assert config.subjects == [f"{stream.prefix}.>"]
+        assert config.max_bytes == stream.max_bytes
+        assert config.max_age == stream.max_age.total_seconds()
+        assert config.deny_delete
+        assert config.allow_atomic is (None if stream.latest_only else True)
+        assert config.discard == ("old" if stream.latest_only else "new")
+        assert config.retention == ("workqueue" if stream.work_queue else "limits")
+
+
+def test_a_missing_password_is_named_and_none_has_a_default(monkeypatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD_ADMIN", "x")
+    for name in ("RW", "RO", *(service.upper() for service in SERVICES)):
+        monkeypatch.delenv(f"DB_PASSWORD_{name}", raising=False)
+
+    with pytest.raises(ProvisioningError, match="DB_PASSWORD_RW, DB_PASSWORD_RO, DB_PASSWORD_CONTENT"):
+        Passwords.from_environment()

@@ -1,0 +1,113 @@
+"""Settings: the environment over the file over defaults, unknown keys refused, secrets never shown."""
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from genonaut.platform.settings import ServiceSettings, SettingsError
+
+REQUIRED = {
+    "DATABASE_URL": "postgresql://u:hidden-password@localhost/db",
+    "NATS_URL": "nats://localhost",
+    "OBJECT_STORE_URL": "file:///tmp/objects",
+    "API_SECRET_KEY": "hidden-key",
+}
+
+
+class ShopSettings(ServiceSettings):
+    section: ClassVar[str] = "shop"
+    shelves: int = 3
+
+
+@pytest.fixture(autouse=True)
+def _only_these_variables(monkeypatch, tmp_path: Path) -> None:
+    for name in ("APP_ENV", "ENV_TARGET", "API_ENVIRONMENT", "GENONAUT_DB_ENVIRONMENT", "DEMO", "API_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GENONAUT_CONFIG", raising=False)
+
+
+def write_config(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "deploy" / "config" / "base.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_the_environment_beats_the_service_section_beats_the_common_one(tmp_path: Path, monkeypatch) -> None:
+    write_config(tmp_path, {"common": {"log-level": "DEBUG", "api_port": 1}, "shop": {"shelves": 7, "api-port": 2}})
+    monkeypatch.setenv("API_PORT", "9000")
+
+    settings = ShopSettings.load()
+
+    assert (settings.log_level, settings.shelves, settings.api_port) == ("DEBUG", 7, 9000)
+
+
+def test_other_services_sections_are_theirs(tmp_path: Path) -> None:
+    write_config(tmp_path, {"bakery": {"ovens": 2}})
+
+    assert ShopSettings.load().shelves == 3
+
+
+@pytest.mark.parametrize("section", ["common", "shop"])
+def test_an_unknown_key_of_the_file_is_refused_by_name(tmp_path: Path, section: str) -> None:
+    write_config(tmp_path, {section: {"shelfs": 7}})
+
+    with pytest.raises(SettingsError, match=r"shelfs: no such setting \(in .*base\.json\)"):
+        ShopSettings.load()
+
+
+def test_a_broken_file_is_said_so(tmp_path: Path) -> None:
+    write_config(tmp_path, "{nonsense")
+
+    with pytest.raises(SettingsError, match=r"base\.json cannot be read as JSON"):
+        ShopSettings.load()
+
+
+def test_a_missing_setting_is_named_with_its_meaning(monkeypatch) -> None:
+    monkeypatch.delenv("NATS_URL")
+
+    with pytest.raises(SettingsError, match=r"NATS_URL: Field required\. NATS with JetStream\."):
+        ShopSettings.load()
+
+
+def test_a_wrong_value_is_named_and_secrets_are_not_shown(monkeypatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://u:hidden-password@localhost/db")
+    monkeypatch.setenv("API_PORT", "many")
+
+    with pytest.raises(SettingsError) as raised:
+        ShopSettings.load()
+
+    assert "DATABASE_URL: Value error, must start with postgresql://" in str(raised.value)
+    assert "API_PORT: Input should be a valid integer" in str(raised.value)
+    assert "hidden" not in str(raised.value)
+
+
+def test_secrets_do_not_show_in_the_settings_either() -> None:
+    settings = ShopSettings.load()
+
+    assert "hidden" not in repr(settings)
+    assert "hidden" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("ENV_TARGET", "local-demo", "demo"),
+        ("API_ENVIRONMENT", "test", "test"),
+        ("GENONAUT_DB_ENVIRONMENT", "prod", "prod"),
+        ("DEMO", "1", "demo"),
+    ],
+)
+def test_old_names_of_the_environment_work_with_a_warning(monkeypatch, name: str, value: str, expected: str) -> None:
+    monkeypatch.setenv("APP_ENV", "")  # so that monkeypatch restores what the adoption sets
+    monkeypatch.delenv("APP_ENV")
+    monkeypatch.setenv(name, value)
+
+    with pytest.warns(DeprecationWarning, match=f"{name}.* is an old name"):
+        settings = ShopSettings.load()
+
+    assert settings.app_env == expected
