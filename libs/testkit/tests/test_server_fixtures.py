@@ -1,11 +1,14 @@
 """The session's servers answer, databases are new and separate, and nothing stays behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -53,6 +56,15 @@ async def test_valkey_answers(valkey: str) -> None:
     await client.aclose()
 
 
+@pytest.fixture
+def session_folder() -> Iterator[Path]:
+    """The temporary files of a pytest of its own; no other session sweeps there."""
+    folder = Path(tempfile.mkdtemp(prefix="genonaut-session-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 SESSION = """
 import os, signal, threading, time
 from pathlib import Path
@@ -68,51 +80,64 @@ def test_everything(postgres, nats, valkey, server_state):
 """
 
 
+def _pytest(folder: Path) -> None:
+    # The servers' fixtures alone: what else there is takes seconds to import.
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "genonaut.testkit.servers"],
+        cwd=folder,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)},
+        capture_output=True,
+        check=False,
+    )
+
+
 def _run_session(folder: Path, how: str) -> tuple[list[int], Path]:
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "test_session.py").write_text(textwrap.dedent(SESSION).replace("SIGNAL", how))
-    subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=folder, capture_output=True, check=False)
+    _pytest(folder)
     return [int(pid) for pid in (folder / "pids").read_text().split()], Path((folder / "state").read_text())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _gone(pids: list[int]) -> bool:
     deadline = time.monotonic() + 10
-    while any(psutil.pid_exists(pid) for pid in pids):
+    while any(_alive(pid) for pid in pids):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
     return True
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    pids, state = _run_session(tmp_path, "SIGINT")
+def test_ctrl_c_leaves_nothing(session_folder: Path) -> None:
+    pids, state = _run_session(session_folder, "SIGINT")
     assert len(pids) == 3
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not any(_alive(pid) for pid in pids)
     assert not state.exists()
 
 
-def test_a_killed_session_is_cleaned_up_by_the_next(tmp_path: Path) -> None:
-    pids, state = _run_session(tmp_path, "SIGKILL")
+def test_a_killed_session_is_cleaned_up_by_the_next(session_folder: Path) -> None:
+    pids, state = _run_session(session_folder, "SIGKILL")
     assert state.exists()
     try:
-        assert all(psutil.pid_exists(pid) for pid in pids)
-        _run_session(tmp_path, "SIGINT")
+        assert all(_alive(pid) for pid in pids)
+        _run_session(session_folder, "SIGINT")
         assert _gone(pids)
         assert not state.exists()
     finally:
         for pid in pids:
-            if psutil.pid_exists(pid):
+            if _alive(pid):
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_a_session_without_servers_starts_none(tmp_path: Path, pytester_command: list[str]) -> None:
-    (tmp_path / "test_unit.py").write_text("def test_unit(): pass\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run(pytester_command, cwd=tmp_path, env=env, check=True)
-    assert not list(tmp_path.glob("genonaut-test-*"))
-
-
-@pytest.fixture
-def pytester_command() -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q"]
+def test_a_session_without_servers_starts_none(session_folder: Path) -> None:
+    (session_folder / "test_unit.py").write_text("def test_unit(): open('ran', 'w').close()\n")
+    (session_folder / "pytest.ini").write_text("[pytest]\n")
+    _pytest(session_folder)
+    assert (session_folder / "ran").exists()
+    assert not list(session_folder.glob("genonaut-test-*"))

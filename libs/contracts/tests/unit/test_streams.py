@@ -3,7 +3,15 @@
 import re
 
 from genonaut.contracts import EVENTS
-from genonaut.contracts.streams import DURABLES, GENERATION, GENERATION_DRIVERS, STREAMS, WORK, stream_of
+from genonaut.contracts.streams import (
+    DURABLES,
+    GENERATION,
+    GENERATION_DRIVERS,
+    GENERATION_WORK,
+    STREAMS,
+    WORK,
+    stream_of,
+)
 
 
 def test_every_event_has_one_stream() -> None:
@@ -37,4 +45,4 @@ def test_a_filter_matches_the_subjects_of_its_type_only() -> None:
 
 
 def test_work_goes_where_the_drivers_take_it_from() -> None:
-    assert set(GENERATION_DRIVERS.filter_subjects()) == set(WORK.values())
+    assert set(GENERATION_DRIVERS.filter_subjects()) == {GENERATION_WORK.filter(work) for work in WORK.values()}

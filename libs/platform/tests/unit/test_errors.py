@@ -6,15 +6,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import nats.errors
 import nats.js.errors
 import pytest
-from fastapi import APIRouter, Body, FastAPI, HTTPException, Request, WebSocket
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fastapi import FastAPI, HTTPException, WebSocket
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from structlog.testing import capture_logs
@@ -25,6 +23,7 @@ from genonaut.platform.http.errors import (
     InvalidError,
     NotFoundError,
     Problem,
+    UnauthorizedError,
     UnavailableError,
     install_errors,
 )
@@ -48,6 +47,11 @@ class Answer(BaseModel):
 things = Router(prefix="/things", tags=["things"])
 
 
+@things.get("")
+async def listed() -> list[Thing]:
+    return []
+
+
 @things.get("/{number}")
 async def by_number(number: int, x: str = "") -> str:
     return f"{number}{x}"
@@ -56,16 +60,6 @@ async def by_number(number: int, x: str = "") -> str:
 @things.post("")
 async def create(thing: Thing) -> Thing:
     return thing
-
-
-@things.put("")
-async def rename(name: Annotated[str, Body(embed=True)]) -> str:
-    return name
-
-
-@things.post("/stream")
-async def upload(request: Request) -> int:
-    return sum([len(part) async for part in request.stream()])
 
 
 @things.get("/raising/{what}")
@@ -103,7 +97,7 @@ def application() -> FastAPI:
     app = FastAPI(redirect_slashes=False)
     app.include_router(api)
     install_errors(app, clock=lambda: NOW, statement_timeout_ms=15_000)
-    install_middleware(app, max_body_bytes=2000)
+    install_middleware(app)
     return app
 
 
@@ -112,6 +106,7 @@ RAISED: dict[str, Exception] = {
     "conflict": ConflictError("This name is taken", error_code="NAME_TAKEN", extra={"name": "x"}),
     "invalid": InvalidError("There is no such user", loc=("body", "creator_id")),
     "unavailable": UnavailableError("Full", retry_after=30),
+    "unknown": UnauthorizedError("Who is it?"),
     "teapot": Problem(418, "Teapot", "Short and stout", "TEAPOT"),
     "fastapi": HTTPException(403, "Not yours"),
     "odd": HTTPException(409, {"not": "text"}),
@@ -205,7 +200,9 @@ async def test_more_members_and_headers_come_along(http: httpx.AsyncClient) -> N
     conflict = await http.get("/things/raising/conflict")
     unavailable = await http.get("/things/raising/unavailable")
     invalid = await http.get("/things/raising/invalid")
+    unknown = await http.get("/things/raising/unknown")
 
+    assert unknown.headers["WWW-Authenticate"] == "Bearer"
     assert conflict.json()["name"] == "x"
     assert unavailable.headers["Retry-After"] == "30"
     assert invalid.json()["errors"] == [
@@ -231,119 +228,13 @@ async def test_validation_says_where_and_what_and_detail_stays_text(http: httpx.
     ]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"{",
-        b"nothing",
-        b"\xff\xfe",
-        b'{"name": "a", "weight": NaN}',
-        b'{"name": "a", "more": {"x": Infinity}}',
-        b'{"name": "\\ud800"}',
-        b'{"name": "a\x00"}',
-        b'{"name": "a",}',
-        b"[" * 1500,
-        b'{"name": "\xed\xa0\x80"}',
-    ],
-)
-async def test_broken_json_is_a_400(http: httpx.AsyncClient, body: bytes) -> None:
-    response = await http.post("/things", content=body, headers=JSON)
-
-    assert (response.status_code, response.json()["error_code"]) == (400, "INVALID_JSON")
-    assert response.json()["detail"].startswith("The body is not valid JSON")
-
-
-async def test_broken_json_is_a_400_for_a_plain_router_too() -> None:
-    app = FastAPI()
-    router = APIRouter()
-
-    @router.post("/")
-    async def create(thing: Thing) -> Thing:
-        return thing
-
-    app.include_router(router)
-    install_errors(app, clock=lambda: NOW, statement_timeout_ms=15_000)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://plain") as http:
-        answers = [await http.post("/", content=body, headers=JSON) for body in (b"{", b"\xff", b"[" * 100_000)]
-
-    assert [(one.status_code, one.json()["error_code"]) for one in answers] == [(400, "INVALID_JSON")] * 3
-
-
-@pytest.mark.parametrize(
-    ("content_type", "says"),
-    [("text/plain", "not text/plain"), ("application/x-www-form-urlencoded", "not app"), (None, "not without")],
-)
-async def test_a_body_that_is_not_json_is_a_415(http: httpx.AsyncClient, content_type: str | None, says: str) -> None:
-    headers = {"content-type": content_type} if content_type else {}
-    for method, path in (("POST", "/things"), ("PUT", "/things")):
-        response = await http.request(method, path, content=b'{"name": "a"}', headers=headers)
-
-        assert (response.status_code, response.json()["error_code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
-        assert says in response.json()["detail"]
-        assert response.headers["Accept"] == "application/json"
-
-
-async def test_other_spellings_of_json_are_json(http: httpx.AsyncClient) -> None:
-    for content_type in ("application/json; charset=utf-8", "application/vnd.genonaut+json", "Application/JSON"):
-        response = await http.post("/things", content=b'{"name": "a"}', headers={"content-type": content_type})
-        assert response.status_code == 200
-
-
-async def test_a_missing_body_is_a_422(http: httpx.AsyncClient) -> None:
-    for headers in ({}, JSON, {"content-type": "text/plain"}):
-        response = await http.post("/things", headers=headers)
-        assert (response.status_code, response.json()["error_code"]) == (422, "VALIDATION_ERROR")
-
-
-async def test_nul_characters_are_a_422_wherever_they_are(http: httpx.AsyncClient) -> None:
-    in_body = [
-        b'{"name": "a\\u0000"}',
-        b'{"name": "a", "more": {"x": ["\\u0000"]}}',
-        b'{"name": "a", "more": {"\\u0000": 1}}',
-    ]
-    answers = [await http.post("/things", content=body, headers=JSON) for body in in_body]
-    answers += [await http.get("/things/1?x=a%00b"), await http.get("/things/raising/a%00b")]
-
-    assert [answer.status_code for answer in answers] == [422] * 5
-    assert [answer.json()["errors"][0]["loc"] for answer in answers] == [["body"]] * 3 + [["query"], ["path"]]
-
-
-async def test_an_escaped_backslash_before_u0000_is_no_nul_character(http: httpx.AsyncClient) -> None:
-    response = await http.post("/things", content=b'{"name": "\\\\u0000"}', headers=JSON)
-
-    assert response.json()["name"] == "\\u0000"
-
-
 async def test_unknown_paths_and_methods_have_the_body_too(http: httpx.AsyncClient) -> None:
     nowhere = await http.get("/nothing/here")
     patch = await http.patch("/things")
 
     assert (nowhere.status_code, nowhere.json()["error_code"]) == (404, "NOT_FOUND")
     assert (patch.status_code, patch.json()["error_code"]) == (405, "METHOD_NOT_ALLOWED")
-    assert patch.headers["Allow"] == "POST, PUT"
-
-
-async def test_a_body_over_the_limit_is_a_413_before_it_is_read(http: httpx.AsyncClient) -> None:
-    response = await http.post("/things", content=b"x" * 2001, headers=JSON)
-
-    assert (response.status_code, response.json()["error_code"]) == (413, "PAYLOAD_TOO_LARGE")
-    assert response.json()["detail"] == "The body is larger than the 2000 bytes that this path takes."
-
-
-@pytest.mark.parametrize("path", ["/things", "/things/stream"])
-async def test_a_streamed_body_is_counted(http: httpx.AsyncClient, path: str) -> None:
-    sent = 0
-
-    async def chunks() -> AsyncIterator[bytes]:
-        nonlocal sent
-        for _ in range(100):
-            sent += 100
-            yield b"x" * 100
-
-    response = await http.post(path, content=chunks(), headers=JSON)
-
-    assert (response.status_code, response.json()["error_code"]) == (413, "PAYLOAD_TOO_LARGE")
-    assert sent < 2500  # the rest was not even asked for
+    assert patch.headers["Allow"] == "GET, POST"
 
 
 async def test_an_answer_of_ours_that_fits_no_model_is_a_500_whose_data_stays_here(http: httpx.AsyncClient) -> None:
@@ -434,7 +325,7 @@ def test_every_operation_of_the_document_shows_the_problem_body() -> None:
     document = application().openapi()
 
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    assert len(operations) == 7
+    assert len(operations) == 6
     for operation in operations:
         assert "422" not in operation["responses"]
         for status in ("4XX", "5XX"):
@@ -475,22 +366,3 @@ def test_every_problem_class_has_its_own_status_and_code() -> None:
     assert len({problem.status_code for problem in built}) == len(classes) == 13
     assert len({problem.error_code for problem in built}) == len(classes)
     assert all(problem.detail == "x" for problem in built)
-
-
-THINGS = application()
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(body=ANYTHING | st.fixed_dictionaries({"name": st.text(max_size=25), "weight": ANYTHING, "more": ANYTHING}))
-async def test_no_json_that_somebody_thinks_of_is_a_500(body: Any) -> None:
-    transport = httpx.ASGITransport(THINGS)
-    async with httpx.AsyncClient(transport=transport, base_url="http://things/api/v1") as http:
-        response = await http.post("/things", content=json.dumps(body).encode(), headers=JSON)
-
-    assert response.status_code in {200, 400, 413, 422}
-    assert response.status_code == 200 or response.json()["success"] is False

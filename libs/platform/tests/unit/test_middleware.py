@@ -344,6 +344,14 @@ async def test_a_socket_has_an_id_and_a_line_too() -> None:
     assert (line["method"], line["route"], line["status"]) == ("WEBSOCKET", "/api/v1/items/{item_id}/live", 101)
 
 
+async def test_a_socket_that_is_not_accepted_is_a_403_in_the_log() -> None:
+    scope = {"type": "websocket", "path": "/nowhere", "subprotocols": []}
+    sent, lines = await served(application(), scope, {"type": "websocket.connect"})
+
+    assert sent[0]["type"] == "websocket.close"
+    assert [(line["status"], line["log_level"]) for line in lines] == [(403, "warning")]
+
+
 async def test_an_application_that_raises_is_still_counted() -> None:
     async def app(scope: Scope, receive: Any, send: Any) -> None:
         raise RuntimeError

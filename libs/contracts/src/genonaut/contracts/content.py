@@ -1,4 +1,4 @@
-"""What the content service states: users, tags and items."""
+"""What the content service states: users, tags, images and items."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -34,6 +34,14 @@ class TagCreated(Event, type="content.tag.created"):
 class TagParentAdded(Event, type="content.tag.parent_added"):
     tag_id: UUID
     parent_id: UUID
+
+
+class ImageUploaded(Event, type="content.image.uploaded"):
+    """Somebody gave the platform an image that it can show. It need not be in any item yet."""
+
+    image: StoredImage
+    user_id: UUID | None = None
+    """Who says that it is theirs; None when nobody did."""
 
 
 class ItemCreated(Event, type="content.item.created"):

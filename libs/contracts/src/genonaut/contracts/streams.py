@@ -32,7 +32,7 @@ class Stream:
     max_bytes: int
     max_age: timedelta
     by_aggregate: bool = False
-    """Subjects end with the aggregate's id, for live filters. Costs the server memory for each id."""
+    """Subjects end with the aggregate's id: for live filters, and to see what waits. Costs memory for each id."""
     work_queue: bool = False
     latest_only: bool = False
     """In memory, the latest message of each subject only."""
@@ -61,6 +61,7 @@ GENERATION_WORK = Stream(
     prefix="generation.work",
     max_bytes=256 * MiB,
     max_age=timedelta(days=30),
+    by_aggregate=True,
     work_queue=True,
 )
 NOTIFICATIONS = Stream(name="NOTIFICATIONS", prefix="notifications", max_bytes=256 * MiB, max_age=timedelta(days=365))
@@ -76,7 +77,7 @@ LIVE = Stream(name="LIVE", prefix="live", max_bytes=64 * MiB, max_age=timedelta(
 STREAMS = (CONTENT, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS, LIVE)
 
 WORK: dict[str, str] = {JobRequested.type: "generation.work.image"}
-"""Events that are also work: their envelope goes to this subject of GENERATION_WORK too, under the same message id."""
+"""Events that are also work, and of which kind: their envelope goes to GENERATION_WORK too, under the same id."""
 
 
 def stream_of(event_type: str) -> Stream:
@@ -100,7 +101,7 @@ class Durable:
 
     def filter_subjects(self) -> Iterable[str]:
         if self.stream.work_queue:
-            return [WORK[event.type] for event in self.events]
+            return [self.stream.filter(WORK[event.type]) for event in self.events]
         return [self.stream.filter(event.type) for event in self.events]
 
 

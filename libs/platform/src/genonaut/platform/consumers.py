@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -242,6 +243,8 @@ class ConsumerLoop:
             await message.ack()
             self._failures.pop(str(recorded.envelope.id), None)
             self._count(recorded.envelope.type, "ack")
+        age = datetime.now(UTC) - received[-1][1].envelope.time
+        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(age.total_seconds())
 
     async def _failed(self, message: Msg, recorded: Recorded, error: Exception) -> None:
         key, envelope = str(recorded.envelope.id), recorded.envelope

@@ -21,7 +21,9 @@ HTTP_ACTIVE = Gauge("http_server_active_requests", "Requests and sockets that ar
 
 EVENTS_APPENDED = Counter("events_appended_total", "Events committed to the log.", ["type"], registry=REGISTRY)
 OUTBOX_PENDING = Gauge(
-    "outbox_pending_events", "Committed events that the bus has not acknowledged yet.", registry=REGISTRY
+    "outbox_pending_events",
+    "Committed events the bus has yet to acknowledge, up to one batch.",
+    registry=REGISTRY,
 )
 OUTBOX_AGE = Gauge(
     "outbox_oldest_seconds", "Age of the oldest event that the bus has not acknowledged.", registry=REGISTRY

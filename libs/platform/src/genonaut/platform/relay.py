@@ -79,8 +79,10 @@ class Relay:
         if not rows:
             self._progressed()
             metrics.OUTBOX_PENDING.set(0)
+            metrics.OUTBOX_AGE.set(0)
             return False
         metrics.OUTBOX_PENDING.set(len(rows))
+        metrics.OUTBOX_AGE.set((datetime.now(UTC) - rows[0]["time"]).total_seconds())
         try:
             for stream, messages in self._by_stream(rows).items():
                 await self.bus.publish(stream, messages)

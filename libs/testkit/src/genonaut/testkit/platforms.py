@@ -29,7 +29,7 @@ from genonaut.testkit.servers import fresh_database
 
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
 
-PASSWORD = "test-password"
+PASSWORD = "test-password"  # noqa: S105 - of servers that live as long as a test
 TEMPLATE = "genonaut_test_template"
 
 
@@ -154,7 +154,7 @@ async def _forget(bus: Bus, stream: str) -> None:
 async def eventually(
     condition: Callable[[], Any], *, within: float = 15.0, reason: str = "the condition never came true"
 ) -> Any:
-    """The first true result of `condition` (sync or async), polled. Raises AssertionError with `reason` after `within` seconds."""
+    """The first true result of `condition` (sync or async), polled for `within` seconds. Raises AssertionError."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
         result = condition()

@@ -2,11 +2,13 @@
 
 from genonaut.testkit.platforms import migrated_template, platform, platform_database
 from genonaut.testkit.servers import nats, nats_server, postgres, server_state, valkey, valkey_server
+from genonaut.testkit.settings import plain_logs
 
 __all__ = [
     "migrated_template",
     "nats",
     "nats_server",
+    "plain_logs",
     "platform",
     "platform_database",
     "postgres",

@@ -99,6 +99,7 @@ class _Answers:
                 path=scope["path"],
                 error_code=problem.error_code,
                 error=type(error).__name__,
+                reason=str(error),
             )
         return problem_response(problem, scope, self._clock())
 

@@ -54,6 +54,7 @@ def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: st
         return _statement_timeout(scope, statement_timeout)
     if states & UNSTORABLE or _unencodable(error):
         return InvalidError("A value is out of range or contains characters that cannot be stored.")
+    # By name, here and below: a service that uses no database shall not import one to catch its exceptions.
     if any(type(one).__name__ == "ConcurrencyConflictError" for one in _chain(error)):
         return ConflictError("Somebody else changed it at the same moment. Try again.")
     if any(_is_outage(one) for one in _chain(error)):
@@ -164,7 +165,6 @@ def _is_outage(error: BaseException) -> bool:
         return True
     if isinstance(error, ConnectionError | TimeoutError | socket.gaierror):
         return True
-    # By name, because a service that uses no database shall not import one to catch its exceptions.
     module, name = type(error).__module__, type(error).__name__
     if module.startswith("nats."):
         return _BUS_FAILURES.search(name) is not None

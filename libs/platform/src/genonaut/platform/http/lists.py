@@ -12,14 +12,14 @@ any depth. Rows without a sort value come last in both orders. `total` is exact.
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel
-from sqlalchemy import Column, ColumnElement, Select, and_, func, literal, or_, tuple_, type_coerce
+from sqlalchemy import Column, ColumnElement, Select, and_, func, literal, or_, true, tuple_, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.platform.http.cursors import Cursors, InvalidCursorError, Position
@@ -113,7 +113,7 @@ def list_query(
     default_sort: str | None = None,
     default_order: SortOrder = "desc",
     page_size: int = 50,
-) -> Callable[..., ListQuery]:
+) -> Callable[..., Awaitable[ListQuery]]:
     """The dependency that reads the parameters of a list.
 
     `sorts` are the columns that `sort_field` may name, the first is the default; `key` is unique and breaks ties. Of a
@@ -122,7 +122,8 @@ def list_query(
     first = default_sort or next(iter(sorts))
     field_schema = {"enum": list(sorts), "default": first}
 
-    def read(
+    # A coroutine, because FastAPI sends plain functions to a thread.
+    async def read(
         request: Request,
         *,
         page: Annotated[int | None, Query(ge=1, description="From 1.")] = None,
@@ -131,7 +132,7 @@ def list_query(
         limit: Annotated[int | None, Query(description="Another word for page_size.")] = None,
         sort_field: Annotated[str, Query(json_schema_extra=field_schema)] = first,
         sort_order: SortOrder = default_order,
-        cursor: Annotated[str | None, Query(max_length=4096, description="From next_cursor or prev_cursor.")] = None,
+        cursor: Annotated[str | None, Query(description="From next_cursor or prev_cursor.")] = None,
         backward: Annotated[bool, Query(description="The page before the cursor, or the last one.")] = False,
     ) -> ListQuery:
         size = page_size if limit is None else limit
@@ -227,7 +228,7 @@ async def _count(
     """How many rows there are, and how many of them lie ahead of where the walk starts."""
     counts: list[ColumnElement[int]] = [func.count()]
     if start is not None:
-        counts.append(func.count().filter(_ahead(query, start)))
+        counts.append(func.count().filter(or_(*_ahead(query, start))))
     row = (await connection.execute(statement.with_only_columns(*counts, maintain_column_froms=True))).one()
     return row[0], row[-1]
 
@@ -248,12 +249,15 @@ async def _rows(
 ) -> list[dict[str, Any]]:
     """The rows of the page in walking order, and one more when there is one."""
     statement = statement.add_columns(query.column.label(_SORT_VALUE), query.key.label(_KEY))
-    statement = statement.order_by(*_order(query)).limit(query.size + 1)
-    if start is not None:
-        statement = statement.where(_ahead(query, start))
-    elif not query.backward:
+    statement = statement.order_by(*_order(query))
+    if start is None and not query.backward:
         statement = statement.offset(skip)
-    return [dict(row) for row in (await connection.execute(statement)).mappings()]
+    rows: list[dict[str, Any]] = []
+    for stretch in [true()] if start is None else _ahead(query, start):
+        if len(rows) <= query.size:
+            found = await connection.execute(statement.where(stretch).limit(query.size + 1 - len(rows)))
+            rows += [dict(row) for row in found.mappings()]
+    return rows
 
 
 def nullable(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -273,18 +277,20 @@ def _order(query: ListQuery) -> list[ColumnElement[Any]]:
     return [column, query.key.desc() if falling else query.key.asc()]
 
 
-def _ahead(query: ListQuery, start: Position) -> ColumnElement[bool]:
-    """The rows after `start` in walking order; rows without a value are last in the list."""
+def _ahead(query: ListQuery, start: Position) -> list[ColumnElement[bool]]:
+    """The rows after `start` in walking order, as stretches of an index on (column, key), one after the other.
+
+    Rows without a value are last in the list, and a stretch of their own.
+    """
     compare = operator.lt if query.descending != query.backward else operator.gt
     key = literal(start.key, query.key.type)
     if start.value is None:
         beside = and_(query.column.is_(None), compare(query.key, key))
-        return or_(query.column.is_not(None), beside) if query.backward else beside
-    # One comparison of pairs, which an index on (column, key) answers.
+        return [beside, query.column.is_not(None)] if query.backward else [beside]
     beyond = compare(tuple_(query.column, query.key), tuple_(literal(start.value, query.column.type), key))
     if query.backward or not _may_be_null(query.column):
-        return cast("ColumnElement[bool]", beyond)
-    return or_(beyond, query.column.is_(None))
+        return [beyond]
+    return [beyond, query.column.is_(None)]
 
 
 def _asked(request: Request, sort_field: str, sort_order: str) -> str:

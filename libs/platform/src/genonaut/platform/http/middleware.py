@@ -35,6 +35,7 @@ _READ_HEADERS = frozenset({b"x-request-id", b"traceparent"})
 _OUR_HEADERS = frozenset({b"x-request-id", b"x-genonaut-route"})
 _ANSWERS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _SWITCHING_PROTOCOLS = 101
+_REFUSED_SOCKET = 403
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -146,6 +147,8 @@ class RequestContext:
                 if not served.disconnected:
                     served.status = message.get("status", _SWITCHING_PROTOCOLS)
                 message = {**message, "headers": self._headers(served, message.get("headers", ()))}
+            elif kind == "websocket.close" and not served.status:
+                served.status = _REFUSED_SOCKET
             await send(message)
 
         return received, sent

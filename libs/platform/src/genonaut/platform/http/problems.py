@@ -31,6 +31,9 @@ from genonaut.platform.context import current_cause
 
 MEDIA_TYPE = "application/problem+json"
 
+ERROR_KEY = "genonaut.error_code"
+"""Key of the ASGI scope under which a request that was answered with a problem has its `error_code`."""
+
 
 class FieldError(BaseModel):
     """One thing that is wrong, and where: `loc` is the path from `body`, `query`, `path` or `header` on."""
@@ -69,6 +72,7 @@ class _Declared(Problem):
     status: ClassVar[int]
     title_: ClassVar[str]
     usual_code: ClassVar[str]
+    usual_headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -86,7 +90,7 @@ class _Declared(Problem):
             error_code or self.usual_code,
             errors=errors,
             extra=extra,
-            headers=headers,
+            headers={**self.usual_headers, **(headers or {})},
         )
 
 
@@ -96,6 +100,7 @@ class BadRequestError(_Declared):
 
 class UnauthorizedError(_Declared):
     status, title_, usual_code = 401, "Sign-in required", "UNAUTHORIZED"
+    usual_headers: ClassVar = {"WWW-Authenticate": "Bearer"}
 
 
 class ForbiddenError(_Declared):
@@ -186,7 +191,8 @@ class ProblemBody(BaseModel):
 
 
 def problem_response(problem: Problem, scope: Scope, now: datetime) -> Response:
-    """The answer to a request that failed with `problem`."""
+    """The answer to a request that failed with `problem`, which its scope remembers."""
+    scope[ERROR_KEY] = problem.error_code
     cause = current_cause()
     words = problem.error_code.lower().split("_")
     body: dict[str, Any] = {
