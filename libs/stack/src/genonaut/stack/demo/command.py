@@ -1,0 +1,137 @@
+"""`genonaut demo`: what a person sees."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from genonaut.stack.commands import explained
+from genonaut.stack.demo.gallery import PICTURES, seed
+from genonaut.stack.demo.tour import PROMPT, DemoError, Tour
+from genonaut.stack.local import LocalStack
+
+console = Console(highlight=False)
+
+
+def demo() -> None:
+    """Start everything, hang a small gallery, and make an image in front of you.
+
+    Exit code 0 says that all of it came true: the job, its image, the gallery item, the notification, the rollups, and
+    every projection rebuilt from history equal to the live tables. The stack goes on running: `make down` stops it.
+    """
+    stack = LocalStack()
+    with explained(), _honest():
+        with console.status("starting …") as status:
+            running = stack.up("demo", on_step=lambda step: status.update(f"{step} …"))
+        for note in running["notes"]:
+            console.print(note, style="yellow")
+        _said("Postgres, NATS JetStream, Valkey, five services, a driver and a ComfyUI are up")
+        with httpx.Client(base_url=running["urls"]["api"], timeout=30) as api:
+            _play(api, stack, running)
+
+
+def _play(api: httpx.Client, stack: LocalStack, running: dict[str, Any]) -> None:
+    people = _hang_gallery(api)
+    tour = Tour(api, people["demo"])
+    before = tour.overview()
+    job_id = tour.submit()
+    _said(f"Job {job_id} is accepted: [italic]{PROMPT}[/]")
+    _watch(tour)
+
+    job = tour.published()
+    item, path = tour.picture(job["content_id"], stack.state / "demo")
+    image_url = f"{running['urls']['api']}/api/v1/images/{item['image']['sha256']}"
+    size = f"{item['image']['width']} x {item['image']['height']}"
+    _said(f"The gallery has it as item {item['id']}, {size}: {_relative(path, stack.root)}")
+
+    told = tour.notification()
+    _said(f"[italic]demo[/] is told, once: “{told['title']}: {told['message']}”")
+
+    counts = tour.counted(before)
+    _said(
+        f"The rollup counts it: {counts['total_requests']} requested, {counts['successful_generations']} made, "
+        f"{counts['total_images_generated']} images, p95 {counts['p95_duration_ms']} ms"
+    )
+    row = tour.requests()
+    _said(
+        f"So does the request rollup of {row['timestamp']}: {row['total_requests']} times POST or GET "
+        f"/api/v1/generation-jobs, p95 {row['p95_duration_ms']} ms"
+    )
+
+    with console.status("rebuilding every projection from history …"):
+        reports = tour.rebuild(stack.root)
+    _print_proof(reports)
+    _print_urls(running["urls"], image_url)
+
+
+@contextmanager
+def _honest() -> Iterator[None]:
+    """A promise that did not come true ends the demo with exit code 1."""
+    try:
+        yield
+    except DemoError as error:
+        console.print(f"✗ {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
+    except httpx.HTTPError as error:
+        console.print(f"✗ The gateway did not answer as it should: {error}", style="red", markup=False)
+        console.print("  See: make status, and .genonaut/logs/")
+        raise typer.Exit(1) from None
+
+
+def _said(line: str) -> None:
+    console.print(f"[green]✓[/] {line}")
+
+
+def _hang_gallery(api: httpx.Client) -> dict[str, str]:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("hanging the gallery", total=PICTURES)
+        people = seed(api, lambda done, total: progress.update(task, completed=done, total=total))
+    _said(f"A gallery of {PICTURES} pictures by {len(people) - 1} people, with a hierarchy of tags")
+    return people
+
+
+def _watch(tour: Tour) -> None:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    started = time.monotonic()
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("waiting for a worker", total=1.0)
+        for seen in tour.watch():
+            step = f", step {seen.step} of {seen.steps}" if seen.steps else ""
+            progress.update(task, description=f"{seen.node or seen.status}{step}", completed=seen.fraction or None)
+    _said(f"The image is made ({time.monotonic() - started:.1f} s)")
+
+
+def _print_proof(reports: list[dict[str, Any]]) -> None:
+    table = Table("rebuilt from history", "events", "rows", "", box=None, header_style="dim", padding=(0, 2))
+    for report in reports:
+        rows = sum(table["rebuilt_rows"] for table in report["tables"])
+        table.add_row(f"  {report['projection']}", f"{report['events']:,}", f"{rows:,}", "[green]equal[/]")
+    _said("Every projection, rebuilt from its history, equals the live tables:")
+    console.print(table)
+
+
+def _print_urls(urls: dict[str, str], image_url: str) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, url in {"image": image_url, **urls}.items():
+        table.add_row(f"  {name}", url)
+    console.print("Open:")
+    console.print(table)
+    console.print("The stack goes on running. [bold]make status[/] shows it, [bold]make down[/] stops it.")
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

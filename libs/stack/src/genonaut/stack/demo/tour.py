@@ -1,0 +1,201 @@
+"""The main job, step by step, through the gateway only. Every step says what it saw or raises DemoError."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+T = TypeVar("T")
+
+PROMPT = "a lighthouse by the sea at sunset, dreamy, travel poster"
+STEP_SECONDS = 30.0
+"""How long each step may take after the picture is made."""
+JOB_SECONDS = 180.0
+TERMINAL = {"completed", "failed", "cancelled"}
+
+
+class DemoError(Exception):
+    """What was promised did not come true; the message says what was seen instead."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A state of the job, or a step within it."""
+
+    status: str
+    fraction: float = 0.0
+    node: str = ""
+    step: int = 0
+    steps: int = 0
+
+
+class Tour:
+    """One job of one user, followed to its last consequence."""
+
+    def __init__(self, api: httpx.Client, user_id: str) -> None:
+        self.api = api
+        self.user_id = user_id
+        self.job_id = 0
+
+    def submit(self) -> int:
+        """The accepted job's id."""
+        body = {
+            "user_id": self.user_id,
+            "job_type": "image_generation",
+            "prompt": PROMPT,
+            "title": "A lighthouse, made while you watched",
+            "width": 512,
+            "height": 768,
+            "sampler_params": {"steps": 24},
+            "tags": ["sea", "sunset", "dreamy", "poster"],
+        }
+        self.job_id = int(self._json("POST", "/api/v1/generation-jobs", json=body)["id"])
+        return self.job_id
+
+    def watch(self) -> Iterator[Progress]:
+        """What the event stream says until the job has ended. Picks up where it was when the stream breaks."""
+        deadline = time.monotonic() + JOB_SECONDS
+        last_event_id = ""
+        while time.monotonic() < deadline:
+            headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+            path = f"/api/v1/generation-jobs/{self.job_id}/events"
+            try:
+                with self.api.stream("GET", path, headers=headers, timeout=30) as stream:
+                    stream.raise_for_status()
+                    for event_id, data in _server_sent_events(stream.iter_lines()):
+                        last_event_id = event_id or last_event_id
+                        if data.get("type") != "job":
+                            continue
+                        yield _progress(data)
+                        if data["status"] in TERMINAL:
+                            if data["status"] != "completed":
+                                raise DemoError(f"The job {data['status']}: {data.get('error') or data}")
+                            return
+            except httpx.TransportError:
+                time.sleep(0.2)
+        raise DemoError(f"Job {self.job_id} did not end within {JOB_SECONDS:.0f} s.")
+
+    def published(self) -> dict[str, Any]:
+        """The job, once the gallery has its picture."""
+        path = f"/api/v1/generation-jobs/{self.job_id}"
+        return self._wait("its picture in the gallery", lambda: _if(self._json("GET", path), "content_id"))
+
+    def picture(self, item_id: int, folder: Path) -> tuple[dict[str, Any], Path]:
+        """The gallery item, and its picture saved in `folder`, checked against the hash that names it."""
+        item = self._json("GET", f"/api/v1/content/{item_id}")
+        answer = self.api.get(f"/api/v1/images/{item['image']['sha256']}")
+        answer.raise_for_status()
+        found = hashlib.sha256(answer.content).hexdigest()
+        if found != item["image"]["sha256"]:
+            raise DemoError(f"The image of item {item_id} has the hash {found}.")
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"job-{self.job_id}.png"
+        path.write_bytes(answer.content)
+        return item, path
+
+    def notification(self) -> dict[str, Any]:
+        """The one notification about the job."""
+
+        def mine() -> list[dict[str, Any]]:
+            query = {"user_id": self.user_id, "page_size": 50}
+            listed = self._json("GET", "/api/v1/notifications", params=query)["items"]
+            return [each for each in listed if each["related_job_id"] == self.job_id]
+
+        found = self._wait("the notification", mine)
+        if len(found) != 1:
+            raise DemoError(f"{len(found)} notifications for one job.")
+        return found[0]
+
+    def overview(self) -> dict[str, Any]:
+        """The generation rollup as it is."""
+        return self._json("GET", "/api/v1/analytics/generation/overview", params={"days": 1})
+
+    def counted(self, before: dict[str, Any]) -> dict[str, Any]:
+        """The generation rollup, once it counts exactly one request and one success more than `before`."""
+
+        def counts(overview: dict[str, Any]) -> tuple[int, int]:
+            return overview["total_requests"], overview["successful_generations"]
+
+        wanted = tuple(count + 1 for count in counts(before))
+        return self._wait(f"the rollup with {wanted}", lambda: o if counts(o := self.overview()) == wanted else None)
+
+    def requests(self) -> dict[str, Any]:
+        """This hour's rollup row of the route that took the job."""
+        query = {"route": "/api/v1/generation-jobs", "days": 1}
+        path = "/api/v1/analytics/routes/performance-trends"
+
+        def latest() -> dict[str, Any] | None:
+            trends = self._json("GET", path, params=query)["trends"]
+            return trends[-1] if trends else None
+
+        return self._wait("the request's rollup row", latest)
+
+    def rebuild(self, root: Path) -> list[dict[str, Any]]:
+        """Every projection of every service rebuilt from its history and compared. Raises when one differs."""
+        ran = subprocess.run(
+            [sys.executable, "-m", "genonaut.platform.cli", "replay", "rebuild", "--all", "--json"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        try:
+            reports: list[dict[str, Any]] = json.loads(ran.stdout)
+        except ValueError:
+            raise DemoError(f"The rebuild failed:\n{ran.stdout}{ran.stderr}") from None
+        different = [report["projection"] for report in reports if not report["equal"]]
+        if different or ran.returncode:
+            raise DemoError(f"Rebuilt and live differ: {', '.join(different)}\n{ran.stdout}")
+        return reports
+
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        answer = self.api.request(method, path, **request)
+        if answer.is_error:
+            raise DemoError(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def _wait(self, what: str, look: Callable[[], T | None]) -> T:
+        deadline = time.monotonic() + STEP_SECONDS
+        while time.monotonic() < deadline:
+            if seen := look():
+                return seen
+            time.sleep(0.1)
+        raise DemoError(f"Waited {STEP_SECONDS:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
+
+
+def _server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Id (or empty) and data of each event."""
+    event_id, data = "", ""
+    for line in lines:
+        if not line:
+            if data:
+                yield event_id, json.loads(data)
+            event_id, data = "", ""
+        elif line.startswith("id:"):
+            event_id = line[3:].strip()
+        elif line.startswith("data:"):
+            data += line[5:].strip()
+
+
+def _if(body: dict[str, Any], field: str) -> dict[str, Any] | None:
+    return body if body[field] else None
+
+
+def _progress(message: dict[str, Any]) -> Progress:
+    detail = message.get("progress") or {}
+    return Progress(
+        status=message["status"],
+        fraction=1.0 if message["status"] == "completed" else detail.get("fraction", 0.0),
+        node=detail.get("node") or "",
+        step=detail.get("step", 0),
+        steps=detail.get("steps", 0),
+    )

@@ -1,0 +1,151 @@
+"""The stack of one clone, as commands see it: is it running, bring it up, take it down, forget it."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from genonaut.stack.child import BusyError, Child, ChildError
+from genonaut.stack.servers import Nats, Postgres, Valkey
+from genonaut.stack.site import DATABASES
+from genonaut.stack.stackfile import FAILED, READY, STARTING, StackFile
+
+PLATFORM = "genonaut.stack.processes:platform"
+SUPERVISOR_GRACE = 90.0
+SUPERVISOR_SPEAKS = 10.0
+
+Step = Callable[[str], None]
+
+
+class StackError(ChildError):
+    """The stack cannot do what was asked; the message says why and what to do."""
+
+
+def clone_root() -> Path:
+    """The clone this package is installed from (editable), else the current folder."""
+    source = Path(__file__).resolve().parents[5]
+    return source if (source / "libs" / "stack").is_dir() else Path.cwd()
+
+
+class LocalStack:
+    """The stack with its state in `<root>/.genonaut`, or where GENONAUT_STATE says. Errors are ChildError."""
+
+    def __init__(self, root: Path | None = None, state: Path | None = None, *, planner: str = PLATFORM) -> None:
+        self.root = root or clone_root()
+        named = os.environ.get("GENONAUT_STATE")
+        self.state = (state or (Path(named) if named else self.root / ".genonaut")).absolute()
+        self.file = StackFile(self.state)
+        self._planner = planner
+        self._supervisor = Child("supervisor", self.state, self.state / "logs/supervisor.log", grace=SUPERVISOR_GRACE)
+
+    @property
+    def log(self) -> Path:
+        """The supervisor's log."""
+        return self._supervisor.log
+
+    def is_running(self) -> bool:
+        """Whether its supervisor lives."""
+        return self._supervisor.is_running()
+
+    def read(self) -> dict[str, Any]:
+        """What stack.json says. Without a supervisor, that is how things were."""
+        return self.file.read()
+
+    def up(self, environment: str | None = None, *, on_step: Step = lambda _: None) -> dict[str, Any]:
+        """Returns the content of stack.json when everything is ready.
+
+        The environment is the one asked for, else APP_ENV, else the one of last time, else dev. A stack that runs in
+        another environment is stopped first. Raises StackError with the last words of what failed.
+        """
+        wanted = environment or os.environ.get("APP_ENV") or None
+        if wanted is not None and wanted not in DATABASES:
+            raise StackError(f"APP_ENV is {wanted!r}; it is one of {', '.join(DATABASES)}.")
+        while True:
+            seen = self._running()
+            if seen:
+                if seen["state"] in {STARTING, READY} and wanted in {None, seen["environment"]}:
+                    return seen if seen["state"] == READY else self._wait(seen["pid"], on_step)
+                on_step(f"stopping the stack, which runs as {seen['environment']}")
+                self.down()
+            try:
+                pid = self._launch(wanted or self.read().get("environment") or "dev")
+            except BusyError:  # somebody else has just started it
+                time.sleep(0.1)
+            else:
+                return self._wait(pid, on_step)
+
+    def down(self) -> bool:
+        """Stops everything that runs, orphans of a killed supervisor too; data stay. Whether anything ran."""
+        if not self.state.exists():
+            return False
+        locks = sorted((self.state / "run").glob("*.lock"))
+        orphans = (Child(lock.stem, lock.parent, self.state / "logs" / f"{lock.stem}.log") for lock in locks)
+        ran = False
+        for child in (self._supervisor, *orphans):
+            if child.is_running():
+                ran = True
+                child.claim()  # ends it
+                child.release()
+        for server in self._servers():
+            if server.runs_somewhere():
+                ran = True
+                server.end_orphan()
+        return ran
+
+    def reset(self) -> None:
+        """Stops everything and removes all data, logs and passwords."""
+        self.down()
+        for server in self._servers():
+            server.forget()
+        if self.state.exists():
+            shutil.rmtree(self.state)
+
+    def _servers(self) -> tuple[Valkey, Nats, Postgres]:
+        return Valkey(self.state), Nats(self.state), Postgres(self.state)
+
+    def _running(self) -> dict[str, Any]:
+        """What the running supervisor says, empty without one; waits for the first word of one that just started."""
+        deadline = time.monotonic() + SUPERVISOR_SPEAKS
+        while self.is_running():
+            seen = self.read()
+            if seen and seen["pid"] == self._supervisor.recorded_pid():
+                return seen
+            if time.monotonic() > deadline:
+                raise StackError(f"The supervisor says nothing. Look into {self.log}, or: `make down`.")
+            time.sleep(0.05)
+        return {}
+
+    def _launch(self, environment: str) -> int:
+        self._supervisor.claim(end_orphans=False)
+        self._supervisor.spawn(
+            [
+                *(sys.executable, "-m", "genonaut.stack.supervisor"),
+                *(str(self.root), str(self.state), environment, version("genonaut-stack"), self._planner),
+            ],
+            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            cwd=self.root,
+        )
+        pid = self._supervisor.pid or 0
+        self._supervisor.leave()
+        return pid
+
+    def _wait(self, pid: int, on_step: Step) -> dict[str, Any]:
+        told = 0
+        while True:
+            ended = not self.is_running()  # asked before reading, so that its last word is seen
+            seen = self.read()
+            if seen.get("pid") == pid:
+                for step in seen["steps"][told:]:
+                    on_step(step)
+                told = len(seen["steps"])
+                if seen["state"] == READY:
+                    return seen
+                if ended and seen["state"] == FAILED:
+                    raise StackError(seen["message"])
+            if ended:
+                raise StackError(f"The supervisor has ended. {self.log} says:\n{self._supervisor.words()}")
+            time.sleep(0.05)

