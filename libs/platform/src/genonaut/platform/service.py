@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
@@ -24,11 +25,13 @@ from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.health import health_router
 from genonaut.platform.http.lists import install_lists
 from genonaut.platform.http.middleware import install_middleware
-from genonaut.platform.objects import ObjectStore
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
 from genonaut.platform.serving import SHUTDOWN_SECONDS, serve, watched
 from genonaut.platform.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from genonaut.platform.objects import ObjectStore
 
 log = structlog.get_logger()
 
@@ -49,10 +52,16 @@ class Runtime(Generic[Cfg]):
     database: Database
     bus: Bus
     store: EventStore
-    objects: ObjectStore
     clock: Clock = utc_now
     loops: list[ConsumerLoop] = field(default_factory=list)
     """Every consumer loop of the process, for readiness and the orderly end."""
+
+    @cached_property
+    def objects(self) -> "ObjectStore":
+        """Where images are."""
+        from genonaut.platform.objects import ObjectStore  # noqa: PLC0415 - only some services pay for it
+
+        return ObjectStore.at(str(self.settings.object_store_url))
 
 
 Check = Callable[[], Awaitable[None]]
@@ -107,7 +116,6 @@ class Service(Generic[Cfg]):
                 database=database,
                 bus=bus,
                 store=EventStore(database, source=self.source, projections=self.projections, clock=clock),
-                objects=ObjectStore.at(str(settings.object_store_url)),
                 clock=clock,
             )
         finally:

@@ -1,17 +1,13 @@
 """The commands that every service has: serve, migrate, and its dead letters."""
 
 import asyncio
-import json
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from genonaut.platform.cli import stack_environment
-
-console = Console()
+from genonaut.platform.cli import print_json, stack_environment
+from genonaut.platform.slim import import_slim
 
 
 def load_service(name: str) -> Any:
@@ -33,6 +29,7 @@ def commands(name: str) -> typer.Typer:
     @app.command()
     def serve() -> None:
         """Run the service in the foreground, configured by its environment."""
+        import_slim()
         with stack_environment(name):
             load_service(name).serve()
 
@@ -78,12 +75,15 @@ async def _migrate(name: str) -> None:
 
 
 async def _list_letters(name: str, limit: int) -> None:
-    from genonaut.platform import dead_letters  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - not for serving
+    from rich.table import Table  # noqa: PLC0415 - not for serving
+
+    from genonaut.platform import dead_letters  # noqa: PLC0415 - not for every command
 
     async with _runtime(name) as runtime, runtime.database.reading() as connection:
         waiting = await dead_letters.waiting(connection, limit=limit)
     if not waiting:
-        console.print("No dead letters wait.")
+        typer.echo("No dead letters wait.")
         return
     table = Table("id", "consumer", "subject", "since", "deliveries", "error")
     for letter in waiting:
@@ -95,7 +95,7 @@ async def _list_letters(name: str, limit: int) -> None:
             str(letter.deliveries),
             letter.error.splitlines()[0][:80],
         )
-    console.print(table)
+    Console().print(table)
 
 
 async def _show_letter(name: str, letter_id: int) -> None:
@@ -104,10 +104,10 @@ async def _show_letter(name: str, letter_id: int) -> None:
     async with _runtime(name) as runtime, runtime.database.reading() as connection:
         letter = await dead_letters.by_id(connection, letter_id)
     if letter is None:
-        console.print(f"No dead letter {letter_id}. See: genonaut {name} dead-letters list")
+        typer.echo(f"No dead letter {letter_id}. See: genonaut {name} dead-letters list")
         raise typer.Exit(1)
     shown = {**vars(letter), "payload": letter.payload.decode(errors="replace")}
-    console.print_json(json.dumps(shown, default=str))
+    print_json(shown)
 
 
 async def _redrive(name: str, letter_ids: list[int], *, everything: bool) -> int:
@@ -122,7 +122,7 @@ async def _redrive(name: str, letter_ids: list[int], *, everything: bool) -> int
         for letter_id in letter_ids:
             problem = await redrive(runtime, letter_id)
             failed += problem is not None
-            console.print(f"{letter_id}: {'handled' if problem is None else problem}")
+            typer.echo(f"{letter_id}: {'handled' if problem is None else problem}")
     return failed
 
 

@@ -1,0 +1,156 @@
+"""What long and choosy work needs of a consumer loop: a gate, waiting without being a failure, being taken over."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+import pytest
+
+from genonaut.contracts import Envelope
+from genonaut.contracts.content import UserRegistered
+from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
+from genonaut.platform import consumers, service
+from genonaut.platform.bus import Message
+from genonaut.platform.consumers import ConsumerLoop, PostponeError
+from genonaut.platform.events import utc_now
+from genonaut.platform.service import Service
+from genonaut.platform.settings import ServiceSettings
+from genonaut.testkit.platforms import eventually
+
+
+async def publish(toy) -> UUID:
+    user = uuid4()
+    envelope = Envelope.of(
+        UserRegistered(user_id=user, username="ada", email="a@example.org"),
+        id=uuid4(),
+        source="genonaut/content",
+        subject=str(user),
+        time=utc_now(),
+        sequence=1,
+        correlationid="request-1",
+    )
+    message = Message("content.user.registered", envelope.to_json(), str(envelope.id))
+    await toy.platform.bus.publish("CONTENT", [message])
+    return user
+
+
+def loop_for(toy, effect, **options) -> ConsumerLoop:
+    return ConsumerLoop(DURABLE, effect, bus=toy.platform.bus, database=toy.database, fetch=1, **options)
+
+
+@asynccontextmanager
+async def running(loop: ConsumerLoop):
+    task = asyncio.create_task(loop.run())
+    try:
+        yield task
+    finally:
+        loop.stop()
+        await asyncio.wait_for(task, 5)
+
+
+async def pending(toy) -> tuple[int, int]:
+    info = await toy.platform.bus.jetstream.consumer_info("CONTENT", DURABLE.name)
+    return info.num_pending, info.num_ack_pending
+
+
+async def test_nothing_is_fetched_while_the_gate_is_closed(toy, monkeypatch) -> None:
+    monkeypatch.setattr(consumers, "GATE_SECONDS", 0.01)
+    asked, is_open = [], asyncio.Event()
+    handled = []
+
+    async def gate() -> bool:
+        asked.append(1)
+        return is_open.is_set()
+
+    async def effect(recorded) -> None:
+        handled.append(recorded[0].event.user_id)
+
+    user = await publish(toy)
+    loop = loop_for(toy, effect, gate=gate)
+    async with running(loop):
+        await eventually(lambda: len(asked) > 3)
+        assert await pending(toy) == (1, 0)
+        await loop.check()
+        is_open.set()
+        await eventually(lambda: handled == [user])
+
+
+async def test_a_gate_that_hangs_does_not_keep_a_loop_from_ending(toy) -> None:
+    asked = asyncio.Event()
+
+    async def gate() -> bool:
+        asked.set()
+        await asyncio.sleep(60)
+        return True
+
+    async with running(loop_for(toy, effect=None, gate=gate)):
+        await asked.wait()
+
+
+async def test_what_is_postponed_comes_again_as_often_as_it_takes(toy) -> None:
+    tries = []
+
+    async def effect(recorded) -> None:
+        tries.append(recorded[0].event.user_id)
+        if len(tries) < 3 * consumers.TRIES:
+            raise PostponeError(0.01, "not my turn")
+
+    user = await publish(toy)
+    async with running(loop_for(toy, effect)):
+        await eventually(lambda: len(tries) == 3 * consumers.TRIES)
+        await eventually(lambda: _settled(toy))
+
+    assert set(tries) == {user}
+    assert await toy.rows("SELECT * FROM dead_letters") == []
+
+
+async def _settled(toy) -> bool:
+    return await pending(toy) == (0, 0)
+
+
+async def test_a_process_that_cannot_wait_hands_its_message_to_the_next_one(toy) -> None:
+    started, handled = asyncio.Event(), asyncio.Event()
+
+    async def endless(recorded) -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async def effect(recorded) -> None:
+        handled.set()
+
+    await publish(toy)
+    async with running(loop_for(toy, effect=endless)) as task:
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with running(loop_for(toy, effect)):
+            await asyncio.wait_for(handled.wait(), 5)  # well before the message's ack_wait is over
+
+
+class ToySettings(ServiceSettings):
+    section = "content"
+
+
+async def test_a_service_runs_workers_inside_of_what_they_need(toy, monkeypatch) -> None:
+    monkeypatch.setattr(service, "SHUTDOWN_SECONDS", 2)
+    steps = []
+
+    async def effect(recorded) -> None:
+        steps.append("begun")
+        await asyncio.sleep(0.2)
+        steps.append("done")
+
+    @asynccontextmanager
+    async def workers(runtime):
+        steps.append("opened")
+        yield [ConsumerLoop(DURABLE, effect, bus=runtime.bus, database=runtime.database, fetch=1)]
+        steps.append("closed")
+
+    await publish(toy)
+    toys = Service(name="content", settings=ToySettings, workers=[workers], relays=False)
+    async with toy.platform.running(toys) as process:
+        await eventually(lambda: "begun" in steps)
+        assert (await process.client.get("/ready")).json()["checks"]["consumers"] == "ready"
+
+    assert steps == ["opened", "begun", "done", "closed"]
