@@ -322,7 +322,7 @@ def test_reset_forgets_everything(stack: LocalStack) -> None:
 
 def test_a_supervisor_that_stops_answers_nobody_twice(stack: LocalStack) -> None:
     stack.up()
-    subprocess.run([sys.executable, "-c", DOWN, str(stack.state)], check=True)  # noqa: S603 - ourselves
+    subprocess.run([sys.executable, "-c", DOWN, str(stack.state)], check=True)
     assert stack.down() is False
 
 
@@ -341,7 +341,7 @@ def test_the_supervisor_imports_only_the_standard_library() -> None:
         "print(*(name for name in set(sys.modules) - before"
         " if 'site-packages' in (getattr(sys.modules[name], '__file__', None) or '')))"
     )
-    answer = subprocess.run(  # noqa: S603 - ourselves
+    answer = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
     assert answer.stdout.split() == []
