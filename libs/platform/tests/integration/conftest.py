@@ -81,6 +81,10 @@ class Toy:
     store: EventStore
     clock: FakeClock
 
+    @property
+    def person(self) -> Aggregate[Person, Event]:
+        return PERSON
+
     async def register(self, user_id: UUID) -> None:
         event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
         await self.store.execute(PERSON, user_id, event)

@@ -13,12 +13,13 @@ from sqlalchemy import text
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
-from genonaut.platform import consumers, dead_letters
+from genonaut.platform import consumer_loop, dead_letters
 from genonaut.platform.bus import Message
-from genonaut.platform.consumers import Consumer, ConsumerLoop
+from genonaut.platform.consumer_loop import ConsumerLoop
+from genonaut.platform.consumers import Consumer
 from genonaut.platform.context import current_cause
 from genonaut.platform.projections import Recorded
-from genonaut.platform.provisioning import ensure_durable
+from genonaut.platform.provisioning import ensure_durable, provision_bus
 from genonaut.testkit.platforms import eventually
 
 SUBJECT = "content.user.registered"
@@ -26,7 +27,7 @@ SUBJECT = "content.user.registered"
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch) -> None:
-    monkeypatch.setattr(consumers.random, "uniform", lambda low, high: 0.01)
+    monkeypatch.setattr(consumer_loop.random, "uniform", lambda low, high: 0.01)
 
 
 @asynccontextmanager
@@ -57,6 +58,10 @@ def envelope(user_id: UUID, *, sequence: int = 1, correlation: str = "request-1"
         sequence=sequence,
         correlationid=correlation,
     )
+
+
+async def nothing(store, connection, event, envelope) -> None:
+    pass
 
 
 async def publish(toy, *envelopes: Envelope, ids: Sequence[str] | None = None, traceparent: str | None = None) -> None:
@@ -158,7 +163,7 @@ async def test_poison_is_parked_whole_and_its_neighbours_go_on(toy) -> None:
     assert letter.error == "ValueError: I never work"
     assert Envelope.from_json(letter.payload) == poison
     assert letter.headers["traceparent"].startswith("00-aaaa")
-    assert letter.deliveries == consumers.TRIES
+    assert letter.deliveries == consumer_loop.TRIES
 
 
 async def test_poison_in_a_batch_does_not_take_the_batch_along(toy, greetings_consumer) -> None:
@@ -212,7 +217,7 @@ async def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_try(toy,
 
         async def tried_often() -> bool:
             info = await toy.platform.bus.jetstream.consumer_info("CONTENT", DURABLE.name)
-            return info.delivered.consumer_seq > consumers.TRIES + 2
+            return info.delivered.consumer_seq > consumer_loop.TRIES + 2
 
         await eventually(tried_often)
         postgres.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
@@ -226,6 +231,7 @@ async def test_long_work_stays_ours(toy, monkeypatch) -> None:
     """The handler takes longer than ack_wait; nobody else gets the message meanwhile."""
     short = replace(DURABLE, ack_wait=timedelta(seconds=0.6))
     await ensure_durable(toy.platform.bus.jetstream, short)
+    consumer = Consumer.react(short, nothing)
     release = asyncio.Event()
     started = 0
 
@@ -234,7 +240,7 @@ async def test_long_work_stays_ours(toy, monkeypatch) -> None:
         started += 1
         await release.wait()
 
-    async with consuming(toy, Consumer(short), effect=effect), consuming(toy, Consumer(short), effect=effect):
+    async with consuming(toy, consumer, effect=effect), consuming(toy, consumer, effect=effect):
         await publish(toy, envelope(uuid4()))
         await eventually(lambda: started)
         await asyncio.sleep(2)  # three times ack_wait: what is shown is that nothing happens
@@ -303,6 +309,7 @@ async def test_a_parked_letter_is_parked_once(toy) -> None:
                 connection,
                 consumer="c",
                 stream_sequence=1,
+                stored_at=toy.clock.now,
                 subject="s",
                 headers={},
                 payload=b"\x00\xff",
@@ -318,3 +325,140 @@ async def test_a_parked_letter_is_parked_once(toy) -> None:
     async with toy.database.transaction() as connection:
         await dead_letters.mark_redriven(connection, letter.id, toy.clock.now)
         assert await connection.scalar(text("SELECT count(*) FROM dead_letters WHERE redriven_at IS NULL")) == 0
+
+
+async def test_a_parked_letter_that_fails_again_waits_again(toy) -> None:
+    async def park(error: str) -> None:
+        async with toy.database.transaction() as connection:
+            await dead_letters.park(
+                connection,
+                consumer="c",
+                stream_sequence=1,
+                stored_at=toy.clock.now,
+                subject="s\x00",
+                headers={"k\x00": "\x00"},
+                payload=b"",
+                error=error,
+                deliveries=1,
+            )
+
+    await park("first")
+    async with toy.database.transaction() as connection:
+        await dead_letters.mark_redriven(connection, (await letters_of(connection))[0].id, toy.clock.now)
+    assert await letters(toy) == []
+
+    await park("second")
+
+    assert [letter.error for letter in await letters(toy)] == ["second"]
+
+
+async def letters_of(connection) -> list[dead_letters.DeadLetter]:
+    return await dead_letters.waiting(connection)
+
+
+async def test_poison_of_a_stream_made_anew_is_parked_beside_the_old_one(toy) -> None:
+    """Its sequence numbers start again."""
+
+    async def react(store, connection, event, envelope) -> None:
+        raise ValueError("poison")
+
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, envelope(uuid4()))
+        await eventually(lambda: parked(toy, 1))
+    await toy.platform.bus.jetstream.delete_stream("CONTENT")
+    await provision_bus(toy.platform.nats_url)
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, envelope(uuid4()))
+        await eventually(lambda: parked(toy, 2))
+
+
+async def parked(toy, count: int) -> bool:
+    return len(await letters(toy)) == count
+
+
+async def test_deliveries_during_an_outage_are_no_reason_to_give_up_afterwards(toy) -> None:
+    outages, failures = iter(range(consumer_loop.SUSPECT_DELIVERIES * 2)), iter([ValueError("once")])
+    handled: list[UUID] = []
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        if next(outages, None) is not None:
+            raise ConnectionRefusedError
+        if error := next(failures, None):
+            raise error
+        handled.extend(UUID(each.envelope.subject) for each in recorded)
+
+    user = uuid4()
+    async with consuming(toy, Consumer.react(DURABLE, nothing), effect=effect):
+        await publish(toy, envelope(user))
+        await eventually(lambda: all_settled(toy))
+
+    assert handled == [user]
+    assert await letters(toy) == []
+
+
+async def test_a_message_that_takes_its_process_down_is_parked(toy) -> None:
+    """A crash is a task that is cancelled without a chance to tidy up: the mark of the attempt stays."""
+    bad = envelope(uuid4())
+    calls = 0
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        nonlocal calls
+        calls += 1
+
+    async with toy.database.transaction() as connection:
+        await connection.execute(
+            text("INSERT INTO attempts VALUES (:consumer, :id, :started)"),
+            {"consumer": DURABLE.name, "id": bad.id, "started": consumer_loop.CRASHES},
+        )
+    await publish(toy, bad)
+    subscription = await toy.platform.bus.jetstream.pull_subscribe_bind(consumer=DURABLE.name, stream="CONTENT")
+    for _ in range(consumer_loop.SUSPECT_DELIVERIES):  # what the server does when the acks never come
+        await (await subscription.fetch(1, timeout=5))[0].nak()
+
+    async with consuming(toy, Consumer.react(DURABLE, nothing), effect=effect):
+        await eventually(lambda: parked(toy, 1))
+
+    assert calls == 0
+    assert (await letters(toy))[0].error == "_CrashingError: 3 attempts on it never came back"
+    assert await toy.scalar("SELECT count(*) FROM attempts") == 0
+
+
+async def test_an_attempt_that_comes_back_leaves_no_mark(toy) -> None:
+    marks: list[object] = []
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        marks.append(await toy.scalar("SELECT count(*) FROM attempts"))
+
+    await publish(toy, envelope(uuid4()))
+    subscription = await toy.platform.bus.jetstream.pull_subscribe_bind(consumer=DURABLE.name, stream="CONTENT")
+    for _ in range(consumer_loop.SUSPECT_DELIVERIES):
+        await (await subscription.fetch(1, timeout=5))[0].nak()
+    async with consuming(toy, Consumer.react(DURABLE, nothing), effect=effect):
+        await eventually(lambda: all_settled(toy))
+
+    assert marks == [1]
+    assert await toy.scalar("SELECT count(*) FROM attempts") == 0
+
+
+async def test_a_loop_that_is_stuck_in_an_effect_is_not_ready(toy, monkeypatch) -> None:
+    release, begun = asyncio.Event(), asyncio.Event()
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        begun.set()
+        await release.wait()
+
+    async with consuming(toy, Consumer.react(DURABLE, nothing), effect=effect) as loop:
+        await loop.check()
+        await publish(toy, envelope(uuid4()))
+        await asyncio.wait_for(begun.wait(), 10)
+        loop.patience = 0.0
+        with pytest.raises(TimeoutError, match="stuck in one effect"):
+            await loop.check()
+        release.set()
+        await eventually(lambda: all_settled(toy))
+        await loop.check()
+
+
+def test_a_consumer_follows_or_reacts() -> None:
+    with pytest.raises(TypeError, match="one of the two"):
+        Consumer(DURABLE)

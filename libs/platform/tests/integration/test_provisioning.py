@@ -100,7 +100,7 @@ async def test_streams_are_as_the_data_says(platform) -> None:
         assert config.max_age == stream.max_age.total_seconds()
         assert config.deny_delete
         assert config.allow_atomic is (None if stream.latest_only else True)
-        assert config.discard == ("old" if stream.latest_only else "new")
+        assert config.discard == ("old" if stream.latest_only or stream.discard_old else "new")
         assert config.retention == ("workqueue" if stream.work_queue else "limits")
 
 

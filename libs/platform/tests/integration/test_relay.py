@@ -10,6 +10,7 @@ import pytest
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.platform.bus import Bus, Message, PublishError
+from genonaut.platform.events import EventTooLargeError
 from genonaut.platform.relay import Relay
 from genonaut.testkit.platforms import eventually
 
@@ -160,3 +161,42 @@ async def test_a_batch_with_a_known_message_is_published_without_it(toy) -> None
 
     info = await bus.jetstream.stream_info("CONTENT")
     assert info.state.messages == 3
+
+
+async def test_without_a_connection_nothing_is_published_and_nothing_breaks(toy) -> None:
+    """The client would buffer up to 2 MiB and then fail every publish; the outbox is the better buffer."""
+    bus = await Bus.connect(toy.platform.nats_url, name="lonely")
+    bus._closing = True  # so that the close does not end this process
+    await bus.client.close()
+
+    with pytest.raises(PublishError, match="out of reach"):
+        await bus.publish("CONTENT", [Message("content.user.registered", b"x" * 10_000, str(n)) for n in range(250)])
+    await bus.publish_live("live.job.1", b"x")
+    await bus.close()
+
+
+async def test_an_event_that_the_bus_would_refuse_does_not_get_into_the_log(toy) -> None:
+    user = uuid4()
+    event = UserRegistered(user_id=user, username="x" * 1_100_000, email="a@example.org")
+
+    with pytest.raises(EventTooLargeError):
+        await toy.store.execute(toy.person, user, event)
+
+    assert await toy.scalar("SELECT count(*) FROM events") == 0
+
+
+async def test_a_standby_relay_says_when_the_active_one_does_not_work(toy) -> None:
+    from genonaut.platform import relay as module
+
+    await toy.register(uuid4())  # by the toy's clock it is older than any patience
+    holder = await toy.database.connect_raw()
+    async with AsyncExitStack() as opened:
+        opened.callback(holder.terminate)
+        relay = Relay(toy.database, toy.platform.bus, schema="content", source="genonaut/content")
+        await holder.execute("SELECT pg_advisory_lock($1)", relay._lock_key)
+        relay.last_progress = relay.last_progress - 2 * module.STALL
+        task = asyncio.create_task(relay.run())
+        opened.callback(task.cancel)
+        await asyncio.sleep(0.5)  # it looks once a second: what is shown is that looking does not reassure it
+        with pytest.raises(TimeoutError, match="does not empty"):
+            relay.check()

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
 from genonaut.platform import replay
-from genonaut.platform.consumers import ConsumerLoop
+from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Range, Rebuild, ReplayRefusedError
 from genonaut.testkit.platforms import eventually

@@ -9,7 +9,7 @@ import pytest
 
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
-from genonaut.platform import consumers
+from genonaut.platform import consumer_loop
 from genonaut.platform.bus import Message
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.http.routing import Router
@@ -97,7 +97,7 @@ async def test_the_end_waits_for_the_message_in_hand(toy, service, greetings_pro
 
 
 async def test_a_dead_letter_is_redriven_once_its_cause_is_gone(toy, service, monkeypatch) -> None:
-    monkeypatch.setattr(consumers, "TRIES", 1)
+    monkeypatch.setattr(consumer_loop, "TRIES", 1)
     broken = True
     handled: list[UUID] = []
 

@@ -9,9 +9,10 @@ import pytest
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
-from genonaut.platform import consumers, service
+from genonaut.platform import service
 from genonaut.platform.bus import Message
-from genonaut.platform.consumers import ConsumerLoop, PostponeError
+from genonaut.platform.consumer_loop import ConsumerLoop
+from genonaut.platform.consumers import PostponeError
 from genonaut.platform.events import utc_now
 from genonaut.platform.service import Service
 from genonaut.platform.settings import ServiceSettings
@@ -45,7 +46,8 @@ async def running(loop: ConsumerLoop):
         yield task
     finally:
         loop.stop()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait([task], timeout=5)
+        assert task.done()
 
 
 async def pending(toy) -> tuple[int, int]:
@@ -54,7 +56,7 @@ async def pending(toy) -> tuple[int, int]:
 
 
 async def test_nothing_is_fetched_while_the_gate_is_closed(toy, monkeypatch) -> None:
-    monkeypatch.setattr(consumers, "GATE_SECONDS", 0.01)
+    monkeypatch.setattr(consumer_loop, "GATE_SECONDS", 0.01)
     asked, is_open = [], asyncio.Event()
     handled = []
 
@@ -92,12 +94,12 @@ async def test_what_is_postponed_comes_again_as_often_as_it_takes(toy) -> None:
 
     async def effect(recorded) -> None:
         tries.append(recorded[0].event.user_id)
-        if len(tries) < 3 * consumers.TRIES:
+        if len(tries) < 3 * consumer_loop.TRIES:
             raise PostponeError(0.01, "not my turn")
 
     user = await publish(toy)
     async with running(loop_for(toy, effect)):
-        await eventually(lambda: len(tries) == 3 * consumers.TRIES)
+        await eventually(lambda: len(tries) == 3 * consumer_loop.TRIES)
         await eventually(lambda: _settled(toy))
 
     assert set(tries) == {user}

@@ -17,7 +17,7 @@ REQUIRED = {
 
 
 class ShopSettings(ServiceSettings):
-    section: ClassVar[str] = "shop"
+    section: ClassVar[str] = "content"
     shelves: int = 3
 
 
@@ -38,7 +38,7 @@ def write_config(tmp_path: Path, content: object) -> None:
 
 
 def test_the_environment_beats_the_service_section_beats_the_common_one(tmp_path: Path, monkeypatch) -> None:
-    write_config(tmp_path, {"common": {"log-level": "DEBUG", "api_port": 1}, "shop": {"shelves": 7, "api-port": 2}})
+    write_config(tmp_path, {"common": {"log-level": "DEBUG", "api_port": 1}, "content": {"shelves": 7, "api-port": 2}})
     monkeypatch.setenv("API_PORT", "9000")
 
     settings = ShopSettings.load()
@@ -47,16 +47,31 @@ def test_the_environment_beats_the_service_section_beats_the_common_one(tmp_path
 
 
 def test_other_services_sections_are_theirs(tmp_path: Path) -> None:
-    write_config(tmp_path, {"bakery": {"ovens": 2}})
+    write_config(tmp_path, {"generation": {"ovens": 2}})
 
     assert ShopSettings.load().shelves == 3
 
 
-@pytest.mark.parametrize("section", ["common", "shop"])
+@pytest.mark.parametrize("section", ["common", "content"])
 def test_an_unknown_key_of_the_file_is_refused_by_name(tmp_path: Path, section: str) -> None:
     write_config(tmp_path, {section: {"shelfs": 7}})
 
     with pytest.raises(SettingsError, match=r"shelfs: no such setting \(in .*base\.json\)"):
+        ShopSettings.load()
+
+
+def test_a_section_that_nobody_reads_is_refused(tmp_path: Path) -> None:
+    write_config(tmp_path, {"contnet": {}})
+
+    with pytest.raises(SettingsError, match="sections that nobody reads: contnet"):
+        ShopSettings.load()
+
+
+@pytest.mark.parametrize("content", [[], {"common": []}, "text"])
+def test_a_file_of_the_wrong_shape_is_refused(tmp_path: Path, content: object) -> None:
+    write_config(tmp_path, json.dumps(content))
+
+    with pytest.raises(SettingsError, match="must be an object of sections"):
         ShopSettings.load()
 
 

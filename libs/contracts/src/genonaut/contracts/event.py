@@ -7,7 +7,7 @@ from the version before, so that an event written years ago still decodes to tod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -68,5 +68,5 @@ def decode(type_: str, version: int, data: Mapping[str, Any]) -> Event:
         for older in range(version, cls.version):
             fields = cls.upcasters[older](fields)
         return cls.model_validate(fields)
-    except (ValidationError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # an upcaster may stumble over old data in any way
         raise InvalidEventError(f"{type_} version {version}: {error}") from error

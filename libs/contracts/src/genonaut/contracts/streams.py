@@ -34,6 +34,8 @@ class Stream:
     by_aggregate: bool = False
     """Subjects end with the aggregate's id: for live filters, and to see what waits. Costs memory for each id."""
     work_queue: bool = False
+    discard_old: bool = False
+    """When full, the oldest go instead of the newest being refused: for facts that nobody decides on."""
     latest_only: bool = False
     """In memory, the latest message of each subject only."""
     duplicate_window: timedelta = timedelta(minutes=10)
@@ -69,8 +71,9 @@ REQUESTS = Stream(
     name="REQUESTS",
     prefix="gateway.request",
     max_bytes=1024 * MiB,
-    max_age=timedelta(days=30),
+    max_age=timedelta(days=7),
     duplicate_window=timedelta(minutes=2),
+    discard_old=True,
 )
 LIVE = Stream(name="LIVE", prefix="live", max_bytes=64 * MiB, max_age=timedelta(hours=1), latest_only=True)
 

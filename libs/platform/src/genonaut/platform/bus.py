@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import uuid4
@@ -90,16 +91,23 @@ class Bus:
             return
         try:
             await asyncio.wait_for(self.client.drain(), timeout=5)
-        except (TimeoutError, nats.errors.Error) as error:
-            log.warning("bus.drain_failed", error=str(error))
-            await self.client.close()
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            log.warning("bus.drain_failed", error=str(error) or type(error).__name__)
+            with suppress(nats.errors.Error, OSError):  # what is left to say cannot be said any more
+                await self.client.close()
 
     async def ping(self) -> None:
         """Raises when JetStream does not answer within 2 s."""
-        await self.client.request("$JS.API.INFO", b"", timeout=2)
+        answer = orjson.loads((await self.client.request("$JS.API.INFO", b"", timeout=2)).data)
+        if error := answer.get("error"):
+            raise PublishError(f"JetStream does not work: {error.get('description')}")
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> None:
         """All of them are in the stream when this returns, in order. Raises PublishError, after which some may be."""
+        if not self.client.is_connected:
+            raise PublishError(
+                f"{stream} is out of reach"
+            )  # the client would keep it, and give up when it has too much
         for start in range(0, len(messages), MAX_BATCH):
             batch = messages[start : start + MAX_BATCH]
             if len(batch) == 1 or not await self._publish_atomically(stream, batch):
@@ -107,8 +115,10 @@ class Bus:
                     await self._publish_one(stream, message, _headers(stream, message))
 
     async def publish_live(self, subject: str, payload: bytes) -> None:
-        """At most once, to whoever listens."""
-        await self.client.publish(subject, payload)
+        """At most once, to whoever listens. Dropped when nobody can hear it."""
+        if self.client.is_connected:
+            with suppress(nats.errors.Error):
+                await self.client.publish(subject, payload)
 
     async def _publish_one(self, stream: str, message: Message, headers: dict[str, str]) -> None:
         answer = await self._request(stream, message, headers)
@@ -123,7 +133,10 @@ class Bus:
             headers["Nats-Batch-Id"] = batch_id
             headers["Nats-Batch-Sequence"] = str(position)
             if position < len(batch):
-                await self.client.publish(message.subject, message.payload, headers=headers)
+                try:
+                    await self.client.publish(message.subject, message.payload, headers=headers)
+                except nats.errors.Error as trouble:
+                    raise PublishError(f"{stream} could not be told: {type(trouble).__name__}") from trouble
                 continue
             headers["Nats-Batch-Commit"] = "1"
             answer = await self._request(stream, message, headers)

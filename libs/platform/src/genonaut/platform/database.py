@@ -3,8 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import text
@@ -15,6 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 T = TypeVar("T")
 
+ANSWER_SECONDS = 5.0
+"""How much longer than its statement timeout the server may take to answer before it counts as gone."""
+CLOSE_SECONDS = 5.0
+
 RETRIED_SQLSTATES = {"40001", "40P01"}
 """Serialization failure and deadlock: the transaction was fine, its moment was not."""
 
@@ -23,17 +27,36 @@ class ConcurrencyConflictError(Exception):
     """Somebody else appended to the same aggregate first. Decide again on the new state."""
 
 
+class DatabaseUnavailableError(ConnectionError):
+    """There is no connection to be had."""
+
+
 class Database:
-    """A pool of connections.
+    """A pool of connections, all of them direct: a pooler in between would break LISTEN and session locks.
 
     `transaction` for one try, `transact` when conflicts shall be retried, `reading` to look.
     """
 
-    def __init__(self, url: str, *, name: str, pool_size: int = 5, search_path: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        pool_size: int = 5,
+        search_path: str | None = None,
+        statement_timeout_ms: int | None = None,
+    ) -> None:
+        """Without a `statement_timeout_ms` the role's own holds, and the client waits for ever."""
         self.url = make_url(url).set(drivername="postgresql+asyncpg")
-        self._server_settings = {"application_name": name, "jit": "off"}
+        # The server notices a client that is gone within half a minute; its locks go with it.
+        keepalives = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
+        self._server_settings = {"application_name": name, "jit": "off", **keepalives}
         if search_path:
             self._server_settings["search_path"] = search_path
+        self._command_timeout: float | None = None
+        if statement_timeout_ms is not None:
+            self._server_settings["statement_timeout"] = str(statement_timeout_ms)
+            self._command_timeout = statement_timeout_ms / 1000 + ANSWER_SECONDS
         self.engine: AsyncEngine = create_async_engine(
             self.url,
             pool_size=pool_size,
@@ -41,21 +64,40 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={"server_settings": self._server_settings, "timeout": 10},
+            connect_args=self._connect_args,
         )
+
+    @property
+    def _connect_args(self) -> dict[str, Any]:
+        return {
+            "server_settings": self._server_settings,
+            "timeout": 10,
+            "command_timeout": self._command_timeout,
+        }
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.begin() as connection:
+        async with self._connected() as connection, connection.begin():
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """One snapshot for all the statements inside, and no writes."""
-        async with self.engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin():
                 yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            connection = await self.engine.connect()
+        except (TimeoutError, OSError) as error:
+            raise DatabaseUnavailableError(f"no connection to the database: {type(error).__name__}") from error
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 8) -> T:
         """What `work` returns, committed.
@@ -76,16 +118,17 @@ class Database:
         """A connection outside the pool, for LISTEN, session locks and COPY. The caller closes it."""
         return await asyncpg.connect(
             self.url.set(drivername="postgresql").render_as_string(hide_password=False),
-            server_settings=self._server_settings,
-            timeout=10,
+            **self._connect_args,
         )
 
     async def ping(self) -> None:
-        async with self.engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        """Says goodbye to the server, but does not wait for a farewell that never comes."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.engine.dispose(), CLOSE_SECONDS)
 
 
 def _is_conflict(error: Exception) -> bool:
@@ -97,14 +140,21 @@ def _is_conflict(error: Exception) -> bool:
 def is_outage(error: BaseException) -> bool:
     """True when the trouble is the database, not what was asked of it: worth waiting for, never poison."""
     if isinstance(error, DBAPIError):
-        sqlstate = getattr(error.orig, "sqlstate", None) or ""
-        # 08 connection, 53 out of resources, 57P shutting down or starting up; 57014 is the statement timeout
-        return (
-            error.connection_invalidated
-            or sqlstate[:2] in {"08", "53"}
-            or sqlstate.startswith("57P")
-            or (isinstance(error, InterfaceError | OperationalError) and not sqlstate)
-        )
-    return isinstance(error, PoolTimeoutError | ConnectionError | OSError | asyncpg.InterfaceError) or (
-        isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:3] in {"57P", "080", "530"}
-    )
+        state = getattr(error.orig, "sqlstate", None) or ""
+        no_word_of_it = isinstance(error, InterfaceError | OperationalError) and not state
+        return error.connection_invalidated or no_word_of_it or _says_outage(state)
+    if isinstance(error, asyncpg.PostgresError):
+        return _says_outage(error.sqlstate or "")
+    return isinstance(error, PoolTimeoutError | ConnectionError | asyncpg.InterfaceError)
+
+
+def _says_outage(sqlstate: str) -> bool:
+    """08 connection, 53 out of resources, 57P shutting down or starting up."""
+    return sqlstate[:2] in {"08", "53"} or sqlstate.startswith("57P")
+
+
+def is_timeout(error: BaseException) -> bool:
+    """True when a statement or a lock took longer than it may, which says little about what was asked."""
+    if isinstance(error, DBAPIError):
+        return getattr(error.orig, "sqlstate", None) in {"57014", "55P03"}
+    return isinstance(error, TimeoutError)

@@ -28,26 +28,34 @@ async def park(
     *,
     consumer: str,
     stream_sequence: int,
+    stored_at: datetime,
     subject: str,
     headers: Mapping[str, str],
     payload: bytes,
     error: str,
     deliveries: int,
 ) -> None:
-    """Keeps a message. Parking the same one twice keeps it once."""
+    """Keeps a message. Parking the same one again keeps one letter, with the newest reason, waiting again.
+
+    A stream that is made anew counts from 1 again, so `stored_at` is part of a message's identity.
+    """
     await connection.execute(
         text("""
-            INSERT INTO dead_letters (consumer, stream_sequence, subject, headers, payload, error, deliveries)
-            VALUES (:consumer, :stream_sequence, :subject, CAST(:headers AS jsonb), :payload, :error, :deliveries)
-            ON CONFLICT (consumer, stream_sequence) DO NOTHING
+            INSERT INTO dead_letters
+                (consumer, stream_sequence, stored_at, subject, headers, payload, error, deliveries)
+            VALUES (:consumer, :stream_sequence, :stored_at, :subject, CAST(:headers AS jsonb), :payload, :error,
+                :deliveries)
+            ON CONFLICT (consumer, stream_sequence, stored_at)
+            DO UPDATE SET error = excluded.error, deliveries = excluded.deliveries, redriven_at = NULL
         """),
         {
             "consumer": consumer,
             "stream_sequence": stream_sequence,
-            "subject": subject,
-            "headers": orjson.dumps(dict(headers)).decode(),
+            "stored_at": stored_at,
+            "subject": _storable(subject),
+            "headers": orjson.dumps({_storable(key): _storable(value) for key, value in headers.items()}).decode(),
             "payload": payload,
-            "error": error[:4000].replace("\x00", "�"),
+            "error": _storable(error[:4000]),
             "deliveries": deliveries,
         },
     )
@@ -72,9 +80,22 @@ async def mark_redriven(connection: AsyncConnection, letter_id: int, at: datetim
     )
 
 
+async def note_failure(connection: AsyncConnection, letter_id: int, error: str) -> None:
+    """The newest reason why it cannot be handled."""
+    await connection.execute(
+        text("UPDATE dead_letters SET error = :error WHERE id = :id"),
+        {"id": letter_id, "error": _storable(error[:4000])},
+    )
+
+
 _SELECT = """
 SELECT id, consumer, subject, headers, payload, error, deliveries, created_at, redriven_at FROM dead_letters
 """
+
+
+def _storable(text_: str) -> str:
+    """Postgres takes every character but NUL, and UTF-8 has no lone surrogates."""
+    return text_.replace("\x00", "�").encode(errors="replace").decode()
 
 
 def _letter(row: Any) -> DeadLetter:

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import nats.errors
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.contracts import Envelope
+from genonaut.contracts import Envelope, UndecodableError
 from genonaut.contracts.streams import Durable
 from genonaut.platform.bus import Bus
 from genonaut.platform.database import Database
@@ -28,6 +29,9 @@ CLOCK_SLACK = timedelta(minutes=5)
 
 class Source(Protocol):
     """Read with `batches` until it ends; `refresh` and read again for what has come since."""
+
+    undecodable: int
+    """Messages left out so far, because no consumer could make an event of them either."""
 
     async def total(self) -> int:
         """Events there are to read now."""
@@ -59,6 +63,7 @@ class LogSource:
         self._types = list(types)
         self._position = 0
         self._end: int | None = None
+        self.undecodable = 0  # what is in the log was stated by this service
 
     async def total(self) -> int:
         async with self._database.reading() as connection:
@@ -118,6 +123,7 @@ class BusSource:
         self._subscription = subscription
         self._remaining: int | None = None
         self._end: int | None = None
+        self.undecodable = 0
 
     @classmethod
     @asynccontextmanager
@@ -171,7 +177,11 @@ class BusSource:
             self._remaining = last.num_pending
             if self._end is not None and last.sequence.stream >= self._end:
                 self._remaining = 0
-            yield [
-                Recorded.of(Envelope.from_json(message.data), (message.headers or {}).get("traceparent"))
-                for message in messages
-            ]
+            yield [recorded for message in messages if (recorded := self._decoded(message))]
+
+    def _decoded(self, message: Msg) -> Recorded | None:
+        try:
+            return Recorded.of(Envelope.from_json(message.data), (message.headers or {}).get("traceparent"))
+        except UndecodableError:
+            self.undecodable += 1
+            return None

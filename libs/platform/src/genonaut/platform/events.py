@@ -22,12 +22,19 @@ from genonaut.platform.context import Cause, current_cause
 from genonaut.platform.database import ConcurrencyConflictError, Database
 from genonaut.platform.projections import Projection, Recorded
 
+MAX_EVENT_CHARACTERS = 1024 * 1024
+"""Of an event's data as JSON. What the bus would refuse must not get into the log: it could never leave it."""
+
 Clock = Callable[[], datetime]
 NewId = Callable[[], UUID]
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class EventTooLargeError(ValueError):
+    """No message of the bus could carry it."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +118,11 @@ class EventStore:
             )
             for offset, event in enumerate(events, start=1)
         ]
+        columns = _columns(f"{name}-{subject}", recorded)
+        if any(len(data) > MAX_EVENT_CHARACTERS for data in columns["data"]):
+            raise EventTooLargeError(f"an event of {name}-{subject} is too large for the bus")
         try:
-            await connection.execute(text(_APPEND), _columns(f"{name}-{subject}", recorded))
+            await connection.execute(text(_APPEND), columns)
         except IntegrityError as error:
             if "events_stream_version_key" in str(error.orig):
                 raise ConcurrencyConflictError(f"{name}-{subject} is past version {version}") from error

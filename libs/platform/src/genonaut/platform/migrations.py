@@ -37,10 +37,17 @@ CREATE TABLE inbox (
     handled_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (consumer, event_id)
 );
+CREATE TABLE attempts (
+    consumer text NOT NULL,
+    event_id uuid NOT NULL,
+    started int NOT NULL,
+    PRIMARY KEY (consumer, event_id)
+);
 CREATE TABLE dead_letters (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     consumer text NOT NULL,
     stream_sequence bigint NOT NULL,
+    stored_at timestamptz NOT NULL,
     subject text NOT NULL,
     headers jsonb NOT NULL,
     payload bytea NOT NULL,
@@ -48,8 +55,11 @@ CREATE TABLE dead_letters (
     deliveries int NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     redriven_at timestamptz,
-    UNIQUE (consumer, stream_sequence)
+    UNIQUE (consumer, stream_sequence, stored_at)
 );
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the event log is append-only'; END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse_change();
 """
 """The first revision of every service runs this. Never edit it: later shapes are later revisions."""
 

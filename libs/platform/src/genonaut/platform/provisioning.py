@@ -7,6 +7,7 @@ service a schema and a login whose grants end there. JetStream: the streams and 
 `genonaut.contracts.streams`.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +26,15 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServerError
 from sqlalchemy.engine import URL, make_url
 
 from genonaut.contracts.streams import DURABLES, STREAMS, Durable, Stream
 from genonaut.platform.bus import REQUIRED_API_LEVEL, Bus
 
 log = structlog.get_logger()
+
+CREATE_TRIES = 5
 
 SERVICES = ("content", "generation", "analytics", "notifications")
 """Those with a database of their own. The gateway keeps nothing."""
@@ -164,7 +167,7 @@ def stream_config(stream: Stream) -> StreamConfig:
         subjects=[f"{stream.prefix}.>"],
         retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
         storage=StorageType.MEMORY if stream.latest_only else StorageType.FILE,
-        discard=DiscardPolicy.OLD if stream.latest_only else DiscardPolicy.NEW,
+        discard=DiscardPolicy.OLD if stream.latest_only or stream.discard_old else DiscardPolicy.NEW,
         max_msgs_per_subject=1 if stream.latest_only else -1,
         max_bytes=stream.max_bytes,
         max_age=stream.max_age.total_seconds(),
@@ -193,10 +196,23 @@ async def _ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
     try:
         await jetstream.stream_info(stream.name)
     except NotFoundError:
-        await jetstream.add_stream(config)
+        await _create(jetstream, config)
         log.info("provisioning.stream_created", stream=stream.name)
     else:
         await jetstream.update_stream(config)
+
+
+async def _create(jetstream: JetStreamContext, config: StreamConfig) -> None:
+    """A stream of that name that was deleted a moment ago may still be in the way."""
+    for _ in range(CREATE_TRIES):
+        try:
+            await jetstream.add_stream(config)
+        except ServerError as error:
+            log.warning("provisioning.stream_not_created", stream=config.name, error=str(error))
+            await asyncio.sleep(0.2)
+        else:
+            return
+    await jetstream.add_stream(config)
 
 
 async def ensure_durable(jetstream: JetStreamContext, durable: Durable) -> None:

@@ -1,11 +1,16 @@
 """Redriving a dead letter: the effect it should have had, now, and then it is off the list."""
 
 from typing import Any
+from uuid import uuid4
 
 from genonaut.contracts import Envelope, UndecodableError
+from genonaut.contracts.streams import DURABLES
 from genonaut.platform import dead_letters
+from genonaut.platform.bus import Message
 from genonaut.platform.projections import Recorded
 from genonaut.platform.service import Runtime
+
+_QUEUES = {durable.name: durable.stream.name for durable in DURABLES if durable.stream.work_queue}
 
 
 async def redrive(runtime: Runtime[Any], letter_id: int) -> str | None:
@@ -20,16 +25,22 @@ async def redrive(runtime: Runtime[Any], letter_id: int) -> str | None:
         consumer.durable.name: consumer.effect(runtime.database, runtime.store)
         for consumer in runtime.service.consumers
     }
-    effect = effects.get(letter.consumer)
-    if effect is None:
-        return f"its consumer {letter.consumer} is not one of {', '.join(sorted(effects))}"
     try:
-        envelope = Envelope.from_json(letter.payload)
-        await effect([Recorded.of(envelope, letter.headers.get("traceparent"))])
+        recorded = Recorded.of(Envelope.from_json(letter.payload), letter.headers.get("traceparent"))
+        if effect := effects.get(letter.consumer):
+            await effect([recorded])
+        elif stream := _QUEUES.get(letter.consumer):  # work: somebody with the means for it shall take it
+            again = Message(letter.subject, letter.payload, f"redriven-{letter_id}-{uuid4()}", letter.headers)
+            await runtime.bus.publish(stream, [again])
+        else:
+            return f"its consumer {letter.consumer} is not one of {', '.join(sorted(effects))}"
     except UndecodableError as error:
         return f"still cannot be decoded: {error}"
     except Exception as error:  # noqa: BLE001 - whatever it is, the operator is told and the letter stays
-        return f"failed again: {type(error).__name__}: {error}"
+        problem = f"{type(error).__name__}: {error}"
+        async with runtime.database.transaction() as connection:
+            await dead_letters.note_failure(connection, letter_id, problem)
+        return f"failed again: {problem}"
     # The effect is idempotent, so a crash before this line only leaves a letter whose next redrive changes nothing.
     async with runtime.database.transaction() as connection:
         await dead_letters.mark_redriven(connection, letter_id, runtime.clock())

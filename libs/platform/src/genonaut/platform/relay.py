@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -22,11 +22,19 @@ from genonaut.platform.events import to_envelope
 
 log = structlog.get_logger()
 
+STALL = timedelta(seconds=15)
+"""An outbox that does not move for this long is a reason to say so."""
 POLL_SECONDS = 1.0
 """NOTIFY wakes the relay; the poll covers a notification lost with its connection."""
 
 _PENDING = """
 SELECT o.position, e.* FROM outbox o JOIN events e ON e.id = o.event_id ORDER BY o.position LIMIT $1
+"""
+
+
+_STALLED = """
+SELECT coalesce(min(e.time) < now() - make_interval(secs => $1), false)
+FROM (SELECT event_id FROM outbox ORDER BY position LIMIT 1) o JOIN events e ON e.id = o.event_id
 """
 
 
@@ -40,7 +48,7 @@ class Relay:
         self.source = source
         self.active = False
         self.last_progress = datetime.now(UTC)
-        """When the outbox was last seen empty or made emptier, or another process was last seen relaying."""
+        """When the outbox was last seen empty or made emptier, by this process or another."""
 
     async def run(self) -> None:
         while True:
@@ -56,17 +64,22 @@ class Relay:
         try:
             await connection.add_listener(f"outbox_{self.schema}", lambda *_: wake.set())
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key):
-                self._progressed()  # another process is the active relay
+                if not await connection.fetchval(_STALLED, STALL.total_seconds()):
+                    self._progressed()  # another process is the active relay, and it does its work
                 await asyncio.sleep(POLL_SECONDS)
             self.active = True
             while True:
                 wake.clear()
                 while await self._relay_some(connection):
                     pass
+                # Not wait_for: in Python 3.11 it forgets a cancel that comes together with the wake, and never ends.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await wake.wait()
         finally:
             self.active = False
+            metrics.OUTBOX_PENDING.set(0)
+            metrics.OUTBOX_AGE.set(0)
             connection.terminate()  # at once, whatever state it is in; the lock goes with the session
 
     @property
@@ -111,6 +124,11 @@ class Relay:
                 subject = GENERATION_WORK.subject(work_type, envelope.subject)
                 work.append(Message(subject, payload, str(envelope.id), headers))
         return facts | ({GENERATION_WORK.name: work} if work else {})
+
+    def check(self) -> None:
+        """Raises when what was committed does not leave."""
+        if datetime.now(UTC) - self.last_progress > STALL:
+            raise TimeoutError("the outbox does not empty")
 
     def _progressed(self) -> None:
         self.last_progress = datetime.now(UTC)

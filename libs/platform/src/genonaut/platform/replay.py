@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.platform import inbox
 from genonaut.platform.bus import Bus
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, is_outage
 from genonaut.platform.event_sources import BusSource, LogSource, Source
 from genonaut.platform.projections import Projection, Recorded
 
@@ -79,6 +79,8 @@ class Report:
     swapped: bool = False
     behind: int = 0
     """Events that the live tables had yet to take when they were compared."""
+    refused: int = 0
+    """Messages left out because they cannot be decoded or applied; the live consumer parks them as dead letters."""
 
     @property
     def equal(self) -> bool:
@@ -124,7 +126,7 @@ class Rebuild:
             async for batch in source.batches(BATCH):
                 async with self.database.transaction() as connection:
                     await self._use_shadow(connection)
-                    await self._apply(connection, batch, within)
+                    await self._apply(connection, batch, report)
                 report.events += len(batch)
                 progress(report.events, max(total, report.events))
             for _ in range(CATCH_UPS):
@@ -133,6 +135,7 @@ class Rebuild:
                 if report.behind == 0 or report.swapped:
                     break
                 await asyncio.sleep(CATCH_UP_SECONDS)
+            report.refused += source.undecodable
         return report
 
     async def _finish(
@@ -144,7 +147,7 @@ class Rebuild:
         await source.refresh(connection)
         await self._use_shadow(connection)
         async for batch in source.batches(BATCH):
-            await self._apply(connection, batch, report.within)
+            await self._apply(connection, batch, report)
             report.events += len(batch)
         await self._use_live(connection)
         report.tables = [await self._compare(connection, table, report.within) for table in self.projection.tables]
@@ -158,12 +161,29 @@ class Rebuild:
             await self._swap(connection, report)
             report.swapped = True
 
-    async def _apply(self, connection: AsyncConnection, batch: Sequence[Recorded], within: Range) -> None:
-        chosen: Sequence[Recorded] = [recorded for recorded in batch if recorded.envelope.time in within]
-        if self._inbox_of:
-            chosen = await inbox.first_time(connection, self._inbox_of, chosen)
-        if chosen:
+    async def _apply(self, connection: AsyncConnection, batch: Sequence[Recorded], report: Report) -> None:
+        chosen = [recorded for recorded in batch if recorded.envelope.time in report.within]
+        if not chosen:
+            return
+        if self.projection.source is None:
             await self.projection.apply(connection, chosen)
+            return
+        try:
+            async with connection.begin_nested():
+                await self._follow(connection, chosen)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            if len(chosen) == 1:  # live, it is a dead letter
+                report.refused += 1
+                return
+            for one in chosen:  # so that one bad event does not take its neighbours along
+                await self._apply(connection, [one], report)
+
+    async def _follow(self, connection: AsyncConnection, chosen: Sequence[Recorded]) -> None:
+        fresh = await inbox.first_time(connection, self._inbox_of, chosen) if self._inbox_of else chosen
+        if fresh:
+            await self.projection.apply(connection, fresh)
 
     async def _complete_range(self, source: Source, within: Range) -> Range:
         """The default range leaves out hours of which the source may have lost a part."""

@@ -207,6 +207,8 @@ def _print(reports: list[Report]) -> None:
             )
         if report.behind:
             table.add_row("", "", "", "", "", f"[yellow]live was {report.behind} events behind[/yellow]")
+        if report.refused:
+            table.add_row("", "", "", "", "", f"[yellow]{report.refused} messages left out: dead letters[/yellow]")
     console.print(table)
 
 
@@ -217,6 +219,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "equal": report.equal,
         "swapped": report.swapped,
         "behind": report.behind,
+        "refused": report.refused,
         "since": report.within.since,
         "until": report.within.until,
         "tables": [

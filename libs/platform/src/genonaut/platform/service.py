@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
@@ -18,7 +17,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.requests import HTTPConnection
 
 from genonaut.platform.bus import Bus
-from genonaut.platform.consumers import Consumer, ConsumerLoop
+from genonaut.platform.consumer_loop import ConsumerLoop
+from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
 from genonaut.platform.events import Clock, EventStore, utc_now
 from genonaut.platform.http.errors import install_errors
@@ -27,7 +27,7 @@ from genonaut.platform.http.lists import install_lists
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
-from genonaut.platform.serving import SHUTDOWN_SECONDS, serve, watched
+from genonaut.platform.serving import SHUTDOWN_SECONDS, end, serve, watched
 from genonaut.platform.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
-
-RELAY_STALL = timedelta(seconds=15)
 
 
 @dataclass
@@ -107,6 +105,8 @@ class Service(Generic[Cfg]):
             settings.database_url.get_secret_value(),
             name=f"genonaut-{self.process_name}",
             pool_size=settings.database_pool_size,
+            search_path=self.name,
+            statement_timeout_ms=settings.statement_timeout_ms,
         )
         bus = await Bus.connect(settings.nats_url.get_secret_value(), name=f"genonaut-{self.process_name}")
         try:
@@ -155,9 +155,7 @@ class Service(Generic[Cfg]):
                     loop.stop()
                 if consuming:
                     await asyncio.wait(consuming, timeout=SHUTDOWN_SECONDS)
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(tasks)
 
     def app(self, settings: Cfg, *, clock: Clock = utc_now) -> FastAPI:
         """The ASGI application. Its lifespan connects, runs and ends everything."""
@@ -202,8 +200,8 @@ def _readiness(runtime: Runtime[Any], relay: Relay | None) -> Checks:
             await loop.check()
 
     async def outbox() -> None:
-        if relay and datetime.now(UTC) - relay.last_progress > RELAY_STALL:
-            raise TimeoutError("the outbox does not empty")
+        if relay:
+            relay.check()
 
     return {
         "database": runtime.database.ping,

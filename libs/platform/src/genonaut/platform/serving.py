@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ def serve(
             loop="uvloop",
             http="httptools",
             ws=sockets,
-            # Ours are small JSON. Compression would hold a quarter of a megabyte for every open socket.
+            # Ours are small JSON: compression would cost memory for every open socket and save nothing.
             ws_max_size=64 * 1024,
             ws_per_message_deflate=False,
         ),
@@ -87,3 +87,13 @@ def watched(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[Non
 
     task.add_done_callback(ended)
     return task
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels the tasks and returns when all of them have ended, however that was."""
+    waiting = {task for task in tasks if not task.done()}
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        # Again, if need be: wait_for of Python 3.11 loses a cancellation that meets the result it waits for.
+        _, waiting = await asyncio.wait(waiting, timeout=0.5)

@@ -21,6 +21,8 @@ from pydantic_settings import (
 
 AppEnv = Literal["dev", "demo", "test", "prod"]
 
+SECTIONS = ("common", "gateway", "content", "generation", "analytics", "notifications")
+
 OLD_ENVIRONMENT_NAMES = ("ENV_TARGET", "API_ENVIRONMENT", "GENONAUT_DB_ENVIRONMENT")
 
 
@@ -96,6 +98,10 @@ class _ConfigFile(PydanticBaseSettingsSource):
             sections = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} cannot be read as JSON: {error}") from None
+        if not isinstance(sections, dict) or not all(isinstance(values, dict) for values in sections.values()):
+            raise SettingsError(f"{path} must be an object of sections: {', '.join(SECTIONS)}")
+        if strangers := sections.keys() - set(SECTIONS):
+            raise SettingsError(f"{path} has sections that nobody reads: {', '.join(sorted(strangers))}")
         section: str = self.settings_cls.section  # type: ignore[attr-defined]  # every ProcessSettings has one
         values = {**sections.get("common", {}), **sections.get(section, {})}
         return {key.replace("-", "_"): value for key, value in values.items()}

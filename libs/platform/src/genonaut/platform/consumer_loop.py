@@ -1,0 +1,317 @@
+"""The consumer loop: everything about acks is here, once.
+
+A message is acked after its effect, which remembers the event, so that a repeat changes nothing. What fails is tried
+again with growing delays and, after the last try, parked as a dead letter; what cannot be decoded is parked at once.
+Trouble of the database or the bus is waited out and never counts as a try. A message that takes its process down is
+parked, too.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, TypeVar
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+from genonaut.contracts import Envelope, UndecodableError
+from genonaut.contracts.streams import Durable
+from genonaut.platform import attempts, dead_letters, metrics
+from genonaut.platform.bus import Bus, PublishError
+from genonaut.platform.consumers import Effect, PostponeError
+from genonaut.platform.database import Database, is_outage, is_timeout
+from genonaut.platform.projections import Recorded
+from genonaut.platform.telemetry import consumer_span
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+TRIES = 5
+"""Failures of one event in one process before it is parked: about 8 s apart in all."""
+TIMEOUT_WEIGHT = 0.25
+"""A statement that ran out of time may only have waited for a lock: it counts as a quarter of a failure."""
+SUSPECT_DELIVERIES = 10
+"""From this many deliveries on, a message is watched for taking its process down."""
+CRASHES = 3
+"""Attempts that never came back before a message is parked."""
+EFFECT_SECONDS = 60.0
+"""An effect that takes longer shows as not ready, unless the loop is made for long work."""
+FETCH_SECONDS = 5.0
+GATE_SECONDS = 0.2
+"""Before a closed gate is asked again; growing up to FETCH_SECONDS."""
+
+Gate = Callable[[], Coroutine[Any, Any, bool]]
+
+
+class ConsumerLoop:
+    """Fetches from one durable and sees every message through to ack, retry or dead letter.
+
+    Run it in a task of its own.
+    """
+
+    def __init__(
+        self,
+        durable: Durable,
+        effect: Effect,
+        *,
+        bus: Bus,
+        database: Database,
+        batch: int = 1,
+        fetch: int = 64,
+        gate: Gate | None = None,
+        patience: float | None = EFFECT_SECONDS,
+    ) -> None:
+        """`gate` is asked before every fetch; while it says no, nothing is taken from those who could handle it.
+
+        `patience` is how many seconds one effect may take before the loop counts as standing still; None for work that
+        takes its time.
+        """
+        self.durable = durable
+        self.effect = effect
+        self.bus = bus
+        self.database = database
+        self.batch = batch
+        self.fetch = max(fetch, batch)
+        self.gate = gate
+        self.patience = patience
+        self._alive_at = monotonic()
+        self._effect_since: float | None = None
+        self._stop = asyncio.Event()
+        self._failures: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Until `stop`; a message in hand is finished first. Outages of the bus are waited out."""
+        while not self._stop.is_set():
+            try:
+                subscription = await self.bus.jetstream.pull_subscribe_bind(
+                    consumer=self.durable.name, stream=self.durable.stream.name
+                )
+                try:
+                    while await self._may_fetch():
+                        await self._handle(await self._fetch(subscription))
+                finally:
+                    await subscription.unsubscribe()
+            except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
+                if self._stop.is_set():
+                    return
+                log.warning(
+                    "consumer.bus_trouble",
+                    consumer=self.durable.name,
+                    error=str(error) or type(error).__name__,
+                )
+                await asyncio.sleep(1)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def check(self) -> None:
+        """Raises when the durable does not answer or the loop has stood still for longer than it may."""
+        info = await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
+        metrics.CONSUMER_PENDING.labels(consumer=self.durable.name).set(info.num_pending or 0)
+        now = monotonic()
+        if now - self._alive_at > 4 * FETCH_SECONDS:
+            raise TimeoutError(f"consumer {self.durable.name} stands still")
+        if self.patience is not None and self._effect_since is not None and now - self._effect_since > self.patience:
+            raise TimeoutError(f"consumer {self.durable.name} is stuck in one effect")
+
+    async def _may_fetch(self) -> bool:
+        """True as soon as the gate is open, false as soon as the loop shall stop."""
+        waits = GATE_SECONDS
+        while not self._stop.is_set():
+            self._alive_at = monotonic()
+            if self.gate is None or await self._unless_stopped(self.gate()):
+                return not self._stop.is_set()
+            await self._unless_stopped(asyncio.sleep(waits))
+            waits = min(waits * 2, FETCH_SECONDS)
+        return False
+
+    async def _fetch(self, subscription: JetStreamContext.PullSubscription) -> Sequence[Msg]:
+        """What has arrived, waiting for it for a while; nothing as soon as the loop shall stop."""
+        self._alive_at = monotonic()
+        try:
+            return await self._unless_stopped(subscription.fetch(self.fetch, timeout=FETCH_SECONDS)) or ()
+        except (TimeoutError, nats.errors.TimeoutError):
+            return ()
+
+    async def _unless_stopped(self, waiting: Coroutine[Any, Any, T]) -> T | None:
+        """What `waiting` returns; None, and it is cancelled, as soon as the loop shall stop."""
+        work = asyncio.ensure_future(waiting)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
+        finally:
+            work.cancel()
+            stopping.cancel()
+
+    async def _handle(self, messages: Sequence[Msg]) -> None:
+        async with self._heartbeat(messages):
+            decoded: list[tuple[Msg, Recorded]] = []
+            for message in messages:
+                try:
+                    envelope = Envelope.from_json(message.data)
+                    decoded.append((message, Recorded.of(envelope, (message.headers or {}).get("traceparent"))))
+                except UndecodableError as error:
+                    await self._bury(message, error)
+            try:
+                for start in range(0, len(decoded), self.batch):
+                    if self._stop.is_set():
+                        await self._hand_back(messages)
+                        return
+                    await self._process(decoded[start : start + self.batch])
+            except asyncio.CancelledError:  # the process cannot wait for the effect; the next one need not wait either
+                await self._hand_back(messages)
+                raise
+
+    async def _process(self, received: Sequence[tuple[Msg, Recorded]]) -> None:
+        if len(received) > 1 and any(_deliveries(message) > SUSPECT_DELIVERIES for message, _ in received):
+            await self._one_by_one(received)
+            return
+        first = received[0][1]
+        event_type = first.envelope.type if len(received) == 1 else "batch"
+        self._effect_since = monotonic()
+        try:
+            with consumer_span(self.durable.name, event_type, first.traceparent):
+                await self._watched_effect(received)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises decides the message's fate here
+            if len(received) > 1 and not _is_outage(error):
+                await self._one_by_one(received)  # so that one bad event does not hold up its neighbours
+                return
+            for message, recorded in received:
+                await self._failed(message, recorded, error)
+            return
+        finally:
+            self._effect_since = None
+        for message, recorded in received:
+            await message.ack()
+            self._failures.pop(str(recorded.envelope.id), None)
+            self._count(recorded.envelope.type, "ack")
+        age = datetime.now(UTC) - received[-1][1].envelope.time
+        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(age.total_seconds())
+
+    async def _one_by_one(self, received: Sequence[tuple[Msg, Recorded]]) -> None:
+        for one in received:
+            await self._process([one])
+
+    async def _watched_effect(self, received: Sequence[tuple[Msg, Recorded]]) -> None:
+        """The effect. For a message that keeps coming back, with a durable mark for as long as it lasts."""
+        recorded = [each for _, each in received]
+        if len(received) > 1 or _deliveries(received[0][0]) <= SUSPECT_DELIVERIES:
+            await self.effect(recorded)
+            return
+        event_id = recorded[0].envelope.id
+        async with attempts.marked(self.database, self.durable.name, event_id) as unreturned:
+            if unreturned >= CRASHES:
+                raise _CrashingError(f"{unreturned} attempts on it never came back")
+            await self.effect(recorded)
+
+    async def _failed(self, message: Msg, recorded: Recorded, error: Exception) -> None:
+        key, envelope = str(recorded.envelope.id), recorded.envelope
+        bound = log.bind(
+            consumer=self.durable.name, event_type=envelope.type, event_id=key, deliveries=_deliveries(message)
+        )
+        if _is_outage(error):
+            bound.warning("consumer.outage", error=type(error).__name__)
+            await message.nak(delay=random.uniform(1, 3))  # noqa: S311 - jitter
+            return
+        if isinstance(error, PostponeError):
+            bound.info("consumer.postponed", reason=str(error), delay_s=round(error.delay, 2))
+            self._count(envelope.type, "postponed")
+            await message.nak(delay=error.delay)
+            return
+        failures = self._failures.get(key, 0) + (TIMEOUT_WEIGHT if is_timeout(error) else 1)
+        if failures >= TRIES or isinstance(error, _CrashingError):
+            bound.error("consumer.dead_letter", exc_info=error)
+            await self._bury(message, error)
+            self._failures.pop(key, None)
+            return
+        self._failures[key] = failures
+        delay = 0.5 * 2 ** (failures - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        bound.warning("consumer.retry", error=f"{type(error).__name__}: {error}", delay_s=round(delay, 2))
+        self._count(envelope.type, "retry")
+        await message.nak(delay=delay)
+
+    async def _bury(self, message: Msg, error: Exception) -> None:
+        """Park it, then take it off the stream's hands; the other way round it could be lost."""
+        try:
+            async with self.database.transaction() as connection:
+                await dead_letters.park(
+                    connection,
+                    consumer=self.durable.name,
+                    stream_sequence=message.metadata.sequence.stream,
+                    stored_at=message.metadata.timestamp,
+                    subject=message.subject,
+                    headers=message.headers or {},
+                    payload=message.data,
+                    error=f"{type(error).__name__}: {error}",
+                    deliveries=_deliveries(message),
+                )
+        except Exception as trouble:  # noqa: BLE001 - not parked means not finished, whatever the reason
+            log.warning("consumer.parking_failed", consumer=self.durable.name, error=str(trouble))
+            await message.nak(delay=random.uniform(1, 3))  # noqa: S311 - jitter
+            return
+        self._count("undecodable" if isinstance(error, UndecodableError) else "handled", "dead")
+        await message.term()
+
+    async def _hand_back(self, messages: Sequence[Msg]) -> None:
+        for message in messages:
+            if not message.is_acked:
+                await message.nak()
+
+    @asynccontextmanager
+    async def _heartbeat(self, messages: Sequence[Msg]) -> AsyncIterator[None]:
+        """Keeps what is in hand ours for as long as it takes."""
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self.durable.ack_wait.total_seconds() / 3)
+                self._alive_at = monotonic()
+                try:
+                    for message in messages:
+                        if not message.is_acked:
+                            await message.in_progress()
+                except nats.errors.Error as error:  # the next beat may get through
+                    log.warning("consumer.heartbeat_missed", consumer=self.durable.name, error=type(error).__name__)
+
+        beating = asyncio.create_task(beat()) if messages else None
+        try:
+            yield
+        finally:
+            if beating:
+                beating.cancel()
+
+    def _count(self, event_type: str, outcome: str) -> None:
+        metrics.EVENTS_CONSUMED.labels(consumer=self.durable.name, type=event_type, outcome=outcome).inc()
+
+
+class _CrashingError(Exception):
+    """The message takes its process down every time."""
+
+
+def _deliveries(message: Msg) -> int:
+    return message.metadata.num_delivered or 1
+
+
+def _is_outage(error: BaseException) -> bool:
+    return is_outage(error) or isinstance(error, _BUS_OUTAGES)
+
+
+_BUS_OUTAGES = (
+    PublishError,
+    nats.errors.ConnectionClosedError,
+    nats.errors.ConnectionReconnectingError,
+    nats.errors.NoRespondersError,
+    nats.errors.NoServersError,
+    nats.errors.OutboundBufferLimitError,
+    nats.errors.StaleConnectionError,
+    nats.errors.TimeoutError,
+    nats.js.errors.NoStreamResponseError,
+    nats.js.errors.ServiceUnavailableError,
+)
