@@ -9,7 +9,7 @@ import pytest
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
-from genonaut.platform import service
+from genonaut.platform import consumer_loop, service
 from genonaut.platform.bus import Message
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import PostponeError
