@@ -1,0 +1,5 @@
+"""`python -m genonaut.content serve | migrate | dead-letters`."""
+
+from genonaut.content.commands import app
+
+app()

@@ -1,0 +1,1 @@
+"""Images: taken, verified, kept under the hash of their bytes, and served with thumbnails."""

@@ -1,0 +1,23 @@
+"""The tables of images and of who brought them."""
+
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, Uuid
+
+_metadata = MetaData()
+
+images = Table(
+    "images",
+    _metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+image_uploads = Table(
+    "image_uploads",
+    _metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("user_id", Uuid, primary_key=True),
+)

@@ -1,0 +1,35 @@
+"""The content service, wired."""
+
+from genonaut.content.images.api import MAX_UPLOAD_BYTES
+from genonaut.content.images.api import PREFIX as IMAGES
+from genonaut.content.images.api import router as images_router
+from genonaut.content.images.projection import images_projection
+from genonaut.content.items.api import auto_router, regular_router
+from genonaut.content.items.consumers import publish
+from genonaut.content.items.projection import items_projection
+from genonaut.content.settings import ContentSettings
+from genonaut.content.tags.api import router as tags_router
+from genonaut.content.tags.projection import tags_projection
+from genonaut.content.unified.api import router as unified_router
+from genonaut.content.users.api import router as users_router
+from genonaut.content.users.projection import users_projection
+from genonaut.contracts.streams import CONTENT_JOBS
+from genonaut.platform.consumers import Consumer
+from genonaut.platform.service import Service
+
+service = Service(
+    name="content",
+    settings=ContentSettings,
+    summary="Users, tags, images and the items of the gallery.",
+    routers=[
+        users_router,
+        tags_router,
+        images_router,
+        unified_router,  # before the items: its words are no ids
+        regular_router,
+        auto_router,
+    ],
+    projections=[users_projection, tags_projection, images_projection, items_projection],
+    consumers=[Consumer.react(CONTENT_JOBS, publish)],
+    body_limits={IMAGES: MAX_UPLOAD_BYTES},
+)

@@ -1,0 +1,1 @@
+"""Tags: a poly-hierarchy of words that items are found by."""

@@ -1,0 +1,87 @@
+"""Tags, read."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Uuid, any_, func, literal, or_, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.content.tags.tables import tag_parents, tags
+
+
+async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of the ids that are tags."""
+    wanted = list(tag_ids)
+    if not wanted:
+        return set()
+    return set(await connection.scalars(select(tags.c.id).where(_with_id(wanted))))
+
+
+async def slugs(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The slugs of the tags with these ids."""
+    wanted = list(tag_ids)
+    if not wanted:
+        return {}
+    rows = await connection.execute(select(tags.c.id, tags.c.slug).where(_with_id(wanted)))
+    return {row.id: row.slug for row in rows}
+
+
+def _with_id(wanted: list[UUID]) -> ColumnElement[bool]:
+    # One array, not IN with a parameter for each: that would be another statement to prepare for each number of them.
+    return tags.c.id == any_(literal(wanted, ARRAY(Uuid)))
+
+
+async def by_id(connection: AsyncConnection, tag_id: UUID) -> dict[str, Any] | None:
+    """The tag's columns by name, and its `parents` as such too, by name."""
+    row = (await connection.execute(select(tags).where(tags.c.id == tag_id))).mappings().one_or_none()
+    if row is None:
+        return None
+    parents = await connection.execute(
+        select(tags)
+        .join(tag_parents, tag_parents.c.parent_id == tags.c.id)
+        .where(tag_parents.c.tag_id == tag_id)
+        .order_by(tags.c.name, tags.c.id)
+    )
+    return {**row, "parents": [dict(parent) for parent in parents.mappings()]}
+
+
+def listed(search: str | None) -> Select[Any]:
+    """All tags, or those with `search` in their slug or name."""
+    statement = select(tags)
+    if search:
+        found = (func.lower(column).contains(search.lower(), autoescape=True) for column in (tags.c.slug, tags.c.name))
+        statement = statement.where(or_(*found))
+    return statement
+
+
+async def hierarchy(connection: AsyncConnection) -> tuple[list[dict[str, Any]], list[tuple[UUID, UUID]]]:
+    """All tags by name, and all pairs of a tag and one of its parents, by the parent's name."""
+    nodes = await connection.execute(select(tags).order_by(tags.c.name, tags.c.id))
+    edges = await connection.execute(
+        select(tag_parents.c.tag_id, tag_parents.c.parent_id)
+        .join(tags, tags.c.id == tag_parents.c.parent_id)
+        .order_by(tags.c.name, tags.c.id)
+    )
+    return [dict(node) for node in nodes.mappings()], [(edge.tag_id, edge.parent_id) for edge in edges]
+
+
+async def ancestors(connection: AsyncConnection, tag_id: UUID) -> set[UUID]:
+    """Every tag above this one."""
+    return set(await connection.scalars(text(_ANCESTORS), {"tag_id": tag_id}))
+
+
+async def hold_hierarchy(connection: AsyncConnection) -> None:
+    """Nobody else who calls this goes on before this transaction ends."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('genonaut tag hierarchy'))"))
+
+
+_ANCESTORS = """
+WITH RECURSIVE above (id) AS (
+    SELECT parent_id FROM tag_parents WHERE tag_id = :tag_id
+    UNION
+    SELECT p.parent_id FROM tag_parents p JOIN above ON above.id = p.tag_id
+)
+SELECT id FROM above
+"""

@@ -1,0 +1,22 @@
+"""The tables of tags and of what is above what."""
+
+from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid
+
+_metadata = MetaData()
+
+tags = Table(
+    "tags",
+    _metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+)
+
+tag_parents = Table(
+    "tag_parents",
+    _metadata,
+    Column("tag_id", Uuid, primary_key=True),
+    Column("parent_id", Uuid, primary_key=True),
+)

@@ -1,0 +1,1 @@
+"""One list over both sources, by whose items they are."""

@@ -1,0 +1,71 @@
+"""What a unified list is asked for: which sources, of whom, and what is searched."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from genonaut.content.items.domain import searchable
+from genonaut.contracts.content import SourceType
+
+Owner = Literal["user", "community", "all"]
+
+
+class UnknownWordError(ValueError):
+    """A word that this parameter does not know; the message says which and what it knows."""
+
+
+class ViewerNeededError(ValueError):
+    """What is asked for depends on who asks, and nobody said."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The items of one source that are the viewer's, those that are others', or all."""
+
+    source_type: SourceType
+    owner: Owner
+
+
+_SOURCES: dict[str, SourceType] = {"regular": "items", "items": "items", "auto": "auto"}
+
+
+def scopes(
+    source_types: Sequence[str] | None, *, content_types: str | None, creator_filter: str, has_viewer: bool
+) -> frozenset[Scope]:
+    """What the list is the union of; nothing when empty.
+
+    `source_types` (user-regular, user-auto, community-regular, community-auto) wins over the older pair. Its values
+    are about the viewer: without one they add nothing. Raises UnknownWordError and ViewerNeededError.
+    """
+    if source_types is not None:
+        asked = frozenset(_combination(word) for word in source_types if word)
+        return asked if has_viewer else frozenset()
+    if creator_filter not in {"all", "user", "community"}:
+        raise UnknownWordError(f"creator_filter is all, user or community, not {creator_filter[:50]}")
+    if creator_filter != "all" and not has_viewer:
+        raise ViewerNeededError(f"creator_filter={creator_filter} needs user_id")
+    words = ["regular", "auto"] if content_types is None else [word.strip() for word in content_types.split(",")]
+    owner: Owner = "user" if creator_filter == "user" else "community" if creator_filter == "community" else "all"
+    return frozenset(Scope(_source(word), owner) for word in words if word)
+
+
+def _combination(word: str) -> Scope:
+    owner, _, source = word.partition("-")
+    if owner not in {"user", "community"} or source not in _SOURCES:
+        known = "user-regular, user-auto, community-regular, community-auto"
+        raise UnknownWordError(f"content_source_types are {known}, not {word[:50]}")
+    return Scope(_SOURCES[source], "user" if owner == "user" else "community")
+
+
+def _source(word: str) -> SourceType:
+    if word not in _SOURCES:
+        raise UnknownWordError(f"content_types are regular and auto, not {word[:50]}")
+    return _SOURCES[word]
+
+
+def phrases(search_term: str) -> list[str]:
+    """The words and "quoted phrases" of a search, as `searchable` spells them. A quote without its pair is a space."""
+    found: Iterable[tuple[str, str]] = re.findall(r'"([^"]*)"|([^\s"]+)', search_term)
+    spelled = (searchable(phrase or word) for phrase, word in found)
+    return list(dict.fromkeys(phrase for phrase in spelled if phrase))
