@@ -1,0 +1,5 @@
+"""`python -m genonaut.gateway serve`."""
+
+from genonaut.gateway.commands import app
+
+app()

@@ -1,0 +1,1 @@
+"""The platform as one thing: what it is, whether it is well, and its documentation."""
