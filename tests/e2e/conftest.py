@@ -1,8 +1,10 @@
 """The whole platform as real processes under its supervisor, with two ComfyUI simulators that can be made to fail."""
 
 import asyncio
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from genonaut.stack.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
+SEEDS = itertools.count(1)
 TERMINAL = {"completed", "failed", "cancelled"}
 
 
@@ -98,7 +101,7 @@ class Stack:
             "prompt": "a lighthouse by the sea",
             "width": 64,
             "height": 64,
-            "sampler_params": {"steps": 10, "seed": 7},
+            "sampler_params": {"steps": 10, "seed": next(SEEDS)},  # ComfyUI answers a repeated one from its cache
         }
         return self.json("POST", "/api/v1/generation-jobs", json=body | parameters)["id"]
 
@@ -107,17 +110,20 @@ class Stack:
 
     def wait_for(self, job_id: int, *statuses: str, within: float = 60.0) -> dict[str, Any]:
         wanted = set(statuses or TERMINAL)
-        last: dict[str, Any] = {}
+        last: list[Any] = [None]
 
         def look() -> dict[str, Any] | None:
-            nonlocal last
             try:
-                last = self.job(job_id)
-            except (httpx.TransportError, httpx.HTTPStatusError):
-                return None  # the gateway or generation is being restarted
-            return last if last["status"] in wanted else None
+                last[0] = job = self.job(job_id)
+            except (httpx.TransportError, httpx.HTTPStatusError) as error:
+                last[0] = error  # the gateway or generation is being restarted
+                return None
+            return job if job["status"] in wanted else None
 
-        return wait_until(look, within=within, reason=f"job {job_id} is not {wanted}: {last}")
+        try:
+            return wait_until(look, within=within)
+        except AssertionError:
+            raise AssertionError(f"job {job_id} is not {wanted} but {last[0]}") from None
 
     def published(self, job_id: int) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
@@ -223,7 +229,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("e2e")
     folder.chmod(0o755)
     config = json.loads((ROOT / "deploy/config/base.json").read_text())
-    config["generation"] |= {"zombie-after-seconds": 5, "unreachable-after-seconds": 3}
+    config["generation"] |= {"zombie-seconds": 5, "unreachable-seconds": 3}
     (folder / "config.json").write_text(json.dumps(config))
     simulators = []
     for name in ("one", "two"):
@@ -238,6 +244,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             with httpx.Client(base_url=running["urls"]["api"], timeout=20) as api:
                 yield Stack(local, api, simulators)
         finally:
+            shutil.copytree(local.state / "logs", ROOT / ".genonaut/e2e-logs", dirs_exist_ok=True)
             local.down()
             for simulator in simulators:
                 simulator.kill()
