@@ -1,0 +1,14 @@
+"""The command line of the generation service."""
+
+from genonaut.platform.cli import service_commands, stack_environment
+
+app = service_commands("generation")
+
+
+@app.command()
+def drive() -> None:
+    """Run the driver in the foreground: it takes jobs and runs them on the servers of COMFYUI_URLS."""
+    from genonaut.generation.service import driver  # noqa: PLC0415 - not for every command
+
+    with stack_environment("driver"):
+        driver.serve()

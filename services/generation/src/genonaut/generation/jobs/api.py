@@ -1,0 +1,146 @@
+"""Jobs: ask for one, see what becomes of them, cancel."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Response
+
+from genonaut.contracts.generation import JobType
+from genonaut.generation.jobs import queries
+from genonaut.generation.jobs.commands import request_job
+from genonaut.generation.jobs.domain import JOB, CancelJob, JobEndedError
+from genonaut.generation.jobs.schemas import AnyStatus, Cancellation, Job, JobEvents, NewJob, stored_status
+from genonaut.generation.jobs.tables import jobs
+from genonaut.generation.users.queries import is_known
+from genonaut.platform.http.errors import ConflictError, InvalidError, NotFoundError
+from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_list, list_query
+from genonaut.platform.http.routing import Router
+from genonaut.platform.service import Runtime, RuntimeDep
+
+router = Router(tags=["generation jobs"])
+
+PREFIX = "/api/v1/generation-jobs"
+
+JobId = Annotated[int, Path(ge=1, le=MAX_BIGINT)]
+Listed = Annotated[
+    ListQuery,
+    Depends(
+        list_query(
+            {
+                "created_at": jobs.c.created_at,
+                "updated_at": jobs.c.updated_at,
+                "started_at": jobs.c.started_at,
+                "completed_at": jobs.c.completed_at,
+            },
+            key=jobs.c.id,
+        )
+    ),
+]
+
+
+@router.post(PREFIX, status_code=201, responses={422: {"description": "Also when there is no such user"}})
+async def request_generation(wish: NewJob, runtime: RuntimeDep, response: Response) -> Job:
+    """Ask for a generation. The job is queued and safe when this answers; follow its events to see it happen.
+
+    Only images can be generated so far: other types are accepted and fail at once.
+    """
+    if not await _is_known(runtime, wish.user_id):
+        raise InvalidError(f"There is no user {wish.user_id}", loc=("body", "user_id"))
+    job = Job.model_validate(await request_job(runtime, wish))
+    response.headers["Location"] = f"{PREFIX}/{job.id}"
+    return job
+
+
+@router.get(PREFIX)
+async def list_jobs(
+    query: Listed,
+    runtime: RuntimeDep,
+    user_id: Annotated[UUID | None, Query()] = None,
+    status: Annotated[AnyStatus | None, Query()] = None,
+    job_type: Annotated[JobType | None, Query()] = None,
+) -> ListBody[Job]:
+    """All jobs, newest first."""
+    stored = stored_status(status) if status else None
+    return await _listed(runtime, query, user_id=user_id, status=stored, job_type=job_type)
+
+
+@router.get(f"{PREFIX}/by-status/{{status}}")
+async def list_jobs_by_status(status: AnyStatus, query: Listed, runtime: RuntimeDep) -> ListBody[Job]:
+    """The jobs in this state, newest first."""
+    return await _listed(runtime, query, status=stored_status(status))
+
+
+@router.get("/api/v1/users/{id}/generation-jobs")
+async def list_jobs_of_user(id: UUID, query: Listed, runtime: RuntimeDep) -> ListBody[Job]:  # noqa: A002 - the seed's word
+    """The user's jobs, newest first."""
+    if not await _is_known(runtime, id):
+        raise NotFoundError(f"There is no user {id}")
+    return await _listed(runtime, query, user_id=id)
+
+
+@router.get(f"{PREFIX}/{{id}}")
+async def get_job(id: JobId, runtime: RuntimeDep) -> Job:  # noqa: A002 - the seed's word
+    """The job as it stands."""
+    return await _job(runtime, id)
+
+
+@router.post(f"{PREFIX}/{{id}}/cancel", responses={409: {"description": "The job has ended another way"}})
+async def cancel_job(
+    id: JobId,  # noqa: A002 - the seed's word
+    runtime: RuntimeDep,
+    cancellation: Cancellation | None = None,
+    reason: Annotated[str | None, Query(max_length=1000, description="Instead of a body.")] = None,
+) -> Job:
+    """End a job that waits or runs. It is cancelled when this answers, and its worker stops soon after.
+
+    Cancelling a cancelled job changes nothing.
+    """
+    await _job(runtime, id)
+    said = (cancellation.reason if cancellation else "") or reason or ""
+    try:
+        await runtime.store.execute(JOB, id, CancelJob(said))
+    except JobEndedError as error:
+        raise ConflictError(
+            f"Job {id} is {error.status} already", error_code="JOB_ENDED", extra={"job_status": error.status}
+        ) from None
+    return await _job(runtime, id)
+
+
+@router.get("/internal/jobs/{id}/events", include_in_schema=False)
+async def job_events(
+    id: JobId,  # noqa: A002 - as in the public paths
+    runtime: RuntimeDep,
+    after: Annotated[int, Query(ge=0, le=MAX_BIGINT, description="Position in the job's log.")] = 0,
+) -> JobEvents:
+    """The job's events after a position, and the state they lead to."""
+    async with runtime.database.reading() as connection:
+        row = await queries.by_id(connection, id)
+        history = await runtime.store.load(connection, JOB.name, str(id))
+    if row is None:
+        raise NotFoundError(f"There is no generation job {id}")
+    return JobEvents(
+        job_id=id,
+        status=row["status"],
+        events=[
+            recorded.envelope.model_dump(mode="json", exclude_none=True)
+            for recorded in history
+            if recorded.envelope.sequence > after
+        ],
+    )
+
+
+async def _is_known(runtime: Runtime[Any], user_id: UUID) -> bool:
+    return await is_known(runtime.database, user_id, within=runtime.settings.user_wait_seconds)
+
+
+async def _job(runtime: Runtime[Any], job_id: int) -> Job:
+    async with runtime.database.reading() as connection:
+        row = await queries.by_id(connection, job_id)
+    if row is None:
+        raise NotFoundError(f"There is no generation job {job_id}")
+    return Job.model_validate(row)
+
+
+async def _listed(runtime: Runtime[Any], query: ListQuery, **filters: Any) -> ListBody[Job]:
+    async with runtime.database.reading() as connection:
+        return await fetch_list(connection, queries.matching(**filters), query, Job.model_validate)

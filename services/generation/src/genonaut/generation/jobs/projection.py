@@ -1,0 +1,123 @@
+"""Jobs as the API shows them, kept in the transaction of each event."""
+
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.contracts import Envelope
+from genonaut.contracts.generation import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobPublished,
+    JobRequested,
+    JobRequeued,
+    JobStarted,
+)
+from genonaut.generation.jobs.tables import jobs
+from genonaut.platform.projections import Projection
+
+THUMBNAIL_SIZE = 300
+
+job_list = Projection("jobs", jobs)
+
+
+@job_list.on(JobRequested)
+async def _requested(connection: AsyncConnection, event: JobRequested, envelope: Envelope) -> None:
+    shown = event.model_dump(mode="json", include={"lora_models", "sampler_params", "params"})
+    await connection.execute(
+        insert(jobs).values(
+            id=event.job_id,
+            user_id=event.user_id,
+            job_type=event.job_type,
+            status="pending",
+            prompt=event.prompt,
+            content_ids=[],
+            created_at=envelope.time,
+            updated_at=envelope.time,
+            dispatch_id=envelope.id,
+            negative_prompt=event.negative_prompt,
+            checkpoint_model=event.checkpoint_model,
+            width=event.width,
+            height=event.height,
+            batch_size=event.batch_size,
+            output_paths=[],
+            thumbnail_paths=[],
+            attempt=0,
+            is_private=event.is_private,
+            **shown,
+        )
+    )
+
+
+@job_list.on(JobStarted)
+async def _started(connection: AsyncConnection, event: JobStarted, envelope: Envelope) -> None:
+    await _update(
+        connection,
+        envelope,
+        event.job_id,
+        status="running",
+        attempt=event.attempt,
+        started_at=envelope.time,
+        comfyui_prompt_id=event.comfyui_prompt_id,
+    )
+
+
+@job_list.on(JobRequeued)
+async def _requeued(connection: AsyncConnection, event: JobRequeued, envelope: Envelope) -> None:
+    await _update(connection, envelope, event.job_id, status="pending", started_at=None)
+
+
+@job_list.on(JobCompleted)
+async def _completed(connection: AsyncConnection, event: JobCompleted, envelope: Envelope) -> None:
+    await _update(
+        connection,
+        envelope,
+        event.job_id,
+        status="completed",
+        completed_at=envelope.time,
+        output_paths=[image_path(image.sha256) for image in event.images],
+        thumbnail_paths=[image_path(image.sha256, size=THUMBNAIL_SIZE) for image in event.images],
+    )
+
+
+@job_list.on(JobFailed)
+async def _failed(connection: AsyncConnection, event: JobFailed, envelope: Envelope) -> None:
+    await _update(
+        connection,
+        envelope,
+        event.job_id,
+        status="failed",
+        completed_at=envelope.time,
+        error_type=event.error_type,
+        error_message=event.error_message,
+    )
+
+
+@job_list.on(JobCancelled)
+async def _cancelled(connection: AsyncConnection, event: JobCancelled, envelope: Envelope) -> None:
+    await _update(
+        connection,
+        envelope,
+        event.job_id,
+        status="cancelled",
+        completed_at=envelope.time,
+        error_message=event.reason or None,
+    )
+
+
+@job_list.on(JobPublished)
+async def _published(connection: AsyncConnection, event: JobPublished, envelope: Envelope) -> None:
+    await _update(
+        connection, envelope, event.job_id, content_id=event.content_ids[0], content_ids=list(event.content_ids)
+    )
+
+
+async def _update(connection: AsyncConnection, envelope: Envelope, job_id: int, **columns: Any) -> None:
+    await connection.execute(jobs.update().where(jobs.c.id == job_id).values(updated_at=envelope.time, **columns))
+
+
+def image_path(sha256: str, *, size: int | None = None) -> str:
+    """Where the gateway serves the image, or its thumbnail of that size."""
+    return f"/api/v1/images/{sha256}" + (f"?size={size}" if size else "")

@@ -1,0 +1,1 @@
+"""Who is registered, as far as the news has come."""

@@ -1,0 +1,24 @@
+"""Looking up users."""
+
+import asyncio
+from uuid import UUID
+
+from sqlalchemy import exists, select
+
+from genonaut.generation.users.tables import known_users
+from genonaut.platform.database import Database
+
+_LOOK_SECONDS = 0.05
+
+
+async def is_known(database: Database, user_id: UUID, *, within: float) -> bool:
+    """Whether this is a registered user. The news of a registration may take a moment: `within` that many seconds."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + within
+    while True:
+        async with database.reading() as connection:
+            if await connection.scalar(select(exists().where(known_users.c.user_id == user_id))):
+                return True
+        if clock() >= until:
+            return False
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,1 @@
+"""Drivers: taking jobs off the queue and seeing each to its end at a ComfyUI server."""
