@@ -1,8 +1,10 @@
 """A toy service in the schema `content`: user events, one inline projection, one projection that follows the bus."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -14,11 +16,14 @@ from genonaut.contracts import Envelope, Event
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
 from genonaut.platform.aggregate import Aggregate
+from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
 from genonaut.platform.events import EventStore
 from genonaut.platform.migrations import PLATFORM_TABLES, statements
 from genonaut.platform.projections import Projection
+from genonaut.platform.relay import Relay
+from genonaut.platform.replay import Rebuild, Report
 from genonaut.testkit.platforms import FakeClock, Platform
 
 metadata = MetaData()
@@ -92,6 +97,17 @@ class Toy:
     async def change(self, user_id: UUID) -> None:
         await self.store.execute(PERSON, user_id, UserPreferencesChanged(user_id=user_id, changes={}))
 
+    async def history(self, users: int = 10) -> None:
+        """Two events for each user."""
+        for _ in range(users):
+            user = uuid4()
+            await self.register(user)
+            await self.change(user)
+
+    async def greetings(self) -> int:
+        """How many events the live projection that follows the bus has counted."""
+        return int(str(await self.scalar("SELECT coalesce(sum(greetings), 0) FROM greeted")))
+
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         async with self.database.reading() as connection:
             return [tuple(row) for row in await connection.execute(text(query))]
@@ -135,3 +151,61 @@ def _greetings_projection() -> Projection:
 @pytest.fixture
 def person() -> Aggregate[Person, Event]:
     return PERSON
+
+
+@pytest.fixture
+def live(toy: Toy) -> Callable[..., AbstractAsyncContextManager[None]]:
+    """Inside, the relay runs, and the loop of every consumer given."""
+
+    @asynccontextmanager
+    async def live(*consumers: Consumer) -> AsyncIterator[None]:
+        bus = toy.platform.bus
+        relay = asyncio.create_task(Relay(toy.database, bus, schema="content", source="genonaut/content").run())
+        loops = []
+        for consumer in consumers:
+            effect = consumer.effect(toy.database, toy.store)
+            loop = ConsumerLoop(consumer.durable, effect, bus=bus, database=toy.database, batch=consumer.batch)
+            loops.append((loop, asyncio.create_task(loop.run())))
+        try:
+            yield
+        finally:
+            for loop, _ in loops:
+                loop.stop()
+            relay.cancel()
+            await asyncio.gather(relay, *(task for _, task in loops), return_exceptions=True)
+
+    return live
+
+
+@pytest_asyncio.fixture
+async def owner(toy: Toy) -> AsyncIterator[Database]:
+    async with toy.platform.database("content", as_owner=True) as database:
+        yield database
+
+
+@pytest.fixture
+def rebuild(toy: Toy, owner: Database) -> Callable[[Projection], Rebuild]:
+    return lambda projection: Rebuild(projection, service="content", database=owner, bus=toy.platform.bus)
+
+
+@pytest.fixture
+def look(rebuild: Callable[[Projection], Rebuild]) -> Callable[[Projection], Awaitable[Report]]:
+    """Rebuilds and compares."""
+    return lambda projection: rebuild(projection).run(swap=False, progress=lambda *_: None)
+
+
+@pytest.fixture
+def mend(rebuild: Callable[[Projection], Rebuild]) -> Callable[..., Awaitable[Report]]:
+    """Rebuilds and swaps."""
+    return lambda projection, **options: rebuild(projection).run(swap=True, progress=lambda *_: None, **options)
+
+
+@pytest.fixture
+def statement(owner: Database) -> Callable[..., Awaitable[None]]:
+    """Runs one as the owner."""
+
+    async def statement(sql: str, **parameters: object) -> None:
+        async with owner.transaction() as connection:
+            await connection.execute(text(sql), parameters)
+
+    return statement

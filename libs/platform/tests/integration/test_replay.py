@@ -1,18 +1,12 @@
 """A rebuild equals the live tables, finds and mends what does not, and loses nothing that happens meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import text
 
-from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
 from genonaut.platform import replay
-from genonaut.platform.consumer_loop import ConsumerLoop
-from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Range, Rebuild, ReplayRefusedError
 from genonaut.testkit.platforms import eventually
 
@@ -21,50 +15,18 @@ def ignore_progress(done: int, total: int) -> None:
     pass
 
 
-@asynccontextmanager
-async def live(toy, consumer=None) -> AsyncIterator[None]:
-    """The relay, and the loop of a consumer when there is one."""
-    bus = toy.platform.bus
-    tasks = [asyncio.create_task(Relay(toy.database, bus, schema="content", source="genonaut/content").run())]
-    loops = []
-    if consumer:
-        effect = consumer.effect(toy.database, toy.store)
-        loops.append(ConsumerLoop(DURABLE, effect, bus=bus, database=toy.database, batch=consumer.batch))
-        tasks.append(asyncio.create_task(loops[0].run()))
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.stop()
-        tasks[0].cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@pytest_asyncio.fixture
-async def owner(toy):
-    async with toy.platform.database("content", as_owner=True) as database:
-        yield database
+@pytest.fixture
+def people(rebuild, people_projection) -> Rebuild:
+    return rebuild(people_projection)
 
 
 @pytest.fixture
-def people(toy, owner, people_projection) -> Rebuild:
-    return Rebuild(people_projection, service="content", database=owner, bus=None)
-
-
-@pytest.fixture
-def greetings(toy, owner, greetings_projection) -> Rebuild:
-    return Rebuild(greetings_projection, service="content", database=owner, bus=toy.platform.bus)
-
-
-async def some_history(toy, users: int = 10) -> None:
-    for _ in range(users):
-        user = uuid4()
-        await toy.register(user)
-        await toy.change(user)
+def greetings(rebuild, greetings_projection) -> Rebuild:
+    return rebuild(greetings_projection)
 
 
 async def test_a_rebuild_from_the_log_equals_the_live_tables(toy, people) -> None:
-    await some_history(toy)
+    await toy.history()
     steps: list[tuple[int, int]] = []
 
     report = await people.run(swap=False, progress=lambda done, total: steps.append((done, total)))
@@ -76,7 +38,7 @@ async def test_a_rebuild_from_the_log_equals_the_live_tables(toy, people) -> Non
 
 
 async def test_a_damaged_row_is_found_and_only_mended_when_asked(toy, people) -> None:
-    await some_history(toy)
+    await toy.history()
     async with toy.database.transaction() as connection:
         await connection.execute(
             text("UPDATE people SET changes = 99 WHERE user_id = (SELECT user_id FROM people ORDER BY user_id LIMIT 1)")
@@ -97,23 +59,23 @@ async def test_a_damaged_row_is_found_and_only_mended_when_asked(toy, people) ->
 
 
 async def test_a_rebuild_touches_nothing_while_it_only_looks(toy, people) -> None:
-    await some_history(toy, users=3)
+    await toy.history(users=3)
     before = await toy.rows("SELECT xmin::text, * FROM people ORDER BY user_id")
 
     await people.run(swap=False, progress=ignore_progress)
 
     assert await toy.rows("SELECT xmin::text, * FROM people ORDER BY user_id") == before
-    assert await toy.scalar("SELECT count(*) FROM pg_tables WHERE schemaname = 'content_rebuild'") == 0
+    assert await toy.scalar("SELECT count(*) FROM pg_tables WHERE schemaname LIKE 'content_rebuild%'") == 0
 
 
 async def test_commands_during_a_rebuild_are_all_in_it(toy, people, monkeypatch) -> None:
-    monkeypatch.setattr(replay, "BATCH", 5)
-    await some_history(toy, users=30)
+    monkeypatch.setattr(replay, "BATCH", 20)
+    await toy.history(users=30)
     stop = asyncio.Event()
 
     async def busy() -> None:
         while not stop.is_set():
-            await some_history(toy, users=1)
+            await toy.history(users=1)
 
     writers = [asyncio.create_task(busy()) for _ in range(3)]
     try:
@@ -129,7 +91,7 @@ async def test_commands_during_a_rebuild_are_all_in_it(toy, people, monkeypatch)
 
 async def test_a_transaction_that_commits_late_is_not_missed(toy, people) -> None:
     slow = uuid4()
-    await some_history(toy, users=3)
+    await toy.history(users=3)
     from genonaut.contracts.content import UserRegistered
 
     async with toy.database.transaction() as connection:
@@ -144,9 +106,9 @@ async def test_a_transaction_that_commits_late_is_not_missed(toy, people) -> Non
     assert report.events == 7
 
 
-async def test_a_rebuild_from_the_bus_equals_the_live_tables(toy, greetings, greetings_consumer) -> None:
-    async with live(toy, greetings_consumer(10)):
-        await some_history(toy)
+async def test_a_rebuild_from_the_bus_equals_the_live_tables(toy, greetings, greetings_consumer, live) -> None:
+    async with live(greetings_consumer(10)):
+        await toy.history()
         await eventually(lambda: greeted(toy, 20))
         report = await greetings.run(swap=False, progress=ignore_progress)
 
@@ -156,21 +118,23 @@ async def test_a_rebuild_from_the_bus_equals_the_live_tables(toy, greetings, gre
 
 
 async def greeted(toy, count: int) -> bool:
-    return await toy.scalar("SELECT coalesce(sum(greetings), 0)::int FROM greeted") == count
+    return await toy.greetings() == count
 
 
-async def test_bus_events_during_a_rebuild_are_counted_once_on_both_sides(toy, greetings, greetings_consumer) -> None:
+async def test_bus_events_during_a_rebuild_are_counted_once_on_both_sides(
+    toy, greetings, greetings_consumer, live
+) -> None:
     stop = asyncio.Event()
 
     async def busy() -> None:
         while not stop.is_set():
-            await some_history(toy, users=1)
+            await toy.history(users=1)
             await asyncio.sleep(0.01)
 
-    async with live(toy, greetings_consumer(10)):
+    async with live(greetings_consumer(10)):
         writer = asyncio.create_task(busy())
         try:
-            await eventually(lambda: has_greeted(toy))
+            await eventually(toy.greetings)
             await greetings.run(swap=True, progress=ignore_progress)
         finally:
             stop.set()
@@ -182,13 +146,9 @@ async def test_bus_events_during_a_rebuild_are_counted_once_on_both_sides(toy, g
     assert report.equal
 
 
-async def has_greeted(toy) -> bool:
-    return bool(await toy.scalar("SELECT count(*) FROM greeted"))
-
-
-async def test_a_lost_history_is_not_swapped_in_unless_told_to(toy, greetings, greetings_consumer) -> None:
-    async with live(toy, greetings_consumer(10)):
-        await some_history(toy, users=5)
+async def test_a_lost_history_is_not_swapped_in_unless_told_to(toy, greetings, greetings_consumer, live) -> None:
+    async with live(greetings_consumer(10)):
+        await toy.history(users=5)
         await eventually(lambda: greeted(toy, 10))
         await toy.platform.bus.jetstream.purge_stream("CONTENT")
 
@@ -202,8 +162,8 @@ async def test_a_lost_history_is_not_swapped_in_unless_told_to(toy, greetings, g
 
 
 async def test_two_rebuilds_of_one_projection_do_not_mix(toy, people) -> None:
-    await some_history(toy, users=2)
-    async with people._shadow_tables():
+    await toy.history(users=2)
+    async with people._shadow_schema():
         with pytest.raises(ReplayRefusedError, match="being rebuilt already"):
             await people.run(swap=False, progress=ignore_progress)
 

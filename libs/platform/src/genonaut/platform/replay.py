@@ -1,34 +1,35 @@
 """Replay: builds a projection again from its events beside the live tables, compares, and puts it in their place.
 
-The same handlers run against shadow tables in the schema `<service>_rebuild`: nothing in them names a schema, so the
-search path decides. Live tables are compared and replaced cell by cell (an hour where the projection has hours, else
-a slice of its keys), so a rebuild that finds no difference changes nothing, and one that does swaps in a single
-transaction.
+The same handlers run against shadow tables in a schema of their own: nothing in them names a schema, so the search
+path decides, and the live tables are not on it. Both sides are compared as of one moment, for which the live service
+is held still, and then goes on. A rebuild that finds no difference changes nothing; one that does replaces the cells
+that differ in a single transaction.
 
 Only projections can be replayed. A reaction states new events, sends things, runs GPUs: it is refused.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import Table, text
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.platform import inbox
 from genonaut.platform.bus import Bus
-from genonaut.platform.database import Database, is_outage
-from genonaut.platform.event_sources import BusSource, LogSource, Source
+from genonaut.platform.comparison import Comparison, Range, TableComparison, hour
+from genonaut.platform.database import Database, is_outage, is_timeout
+from genonaut.platform.event_sources import LOCK_SECONDS, Beginning, LogSource, Read, Source, Take
 from genonaut.platform.projections import Projection, Recorded
+from genonaut.platform.stream_source import BusSource
 
 BATCH = 1000
-SLICES = 256
-"""Cells of a table that has no hours."""
-CATCH_UPS = 20
-CATCH_UP_SECONDS = 0.5
-"""How often, and how far apart, to compare again while the live tables are behind their stream."""
+LONGEST_NAME = 63
+"""Bytes that Postgres keeps of a name."""
+LOCK_NOT_AVAILABLE = "55P03"
+UNDEFINED_TABLE = "42P01"
 
 Progress = Callable[[int, int], None]
 """Called with events done and events in all."""
@@ -38,53 +39,44 @@ class ReplayRefusedError(Exception):
     """This cannot be replayed, or not so; the message says why and what can."""
 
 
-@dataclass(frozen=True)
-class Range:
-    """Hours to rebuild: from the start of one up to, not including, another. None is open."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def __contains__(self, time: datetime) -> bool:
-        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
-
-    def __bool__(self) -> bool:
-        return self.since is not None or self.until is not None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A comparable part of a table: how many rows, and the sum of their hashes, which no order changes."""
-
-    rows: int
-    digest: str
-
-
-@dataclass(frozen=True)
-class TableComparison:
-    table: str
-    live_rows: int
-    rebuilt_rows: int
-    different_cells: Sequence[str]
-
-
 @dataclass
 class Report:
     """What a rebuild did and found."""
 
     projection: str
-    events: int = 0
+    asked: Range = field(default_factory=Range)
     within: Range = field(default_factory=Range)
+    """The hours that were compared."""
+    events: int = 0
+    """All that were read: applied, out of the range, undecodable, failed."""
     tables: list[TableComparison] = field(default_factory=list)
     swapped: bool = False
     behind: int = 0
-    """Events that the live tables had yet to take when they were compared."""
-    refused: int = 0
-    """Messages left out because they cannot be decoded or applied; the live consumer parks them as dead letters."""
+    """Events that the live tables had yet to take when they were compared. They are on neither side."""
+    in_hand: int = 0
+    """Those of them that live may have taken, so that differences may be theirs."""
+    lost_beginning: bool = False
+    """The stream has lost events that the compared rows may stand on."""
+    undecodable: int = 0
+    failed: int = 0
+    """Events whose handler raised. They, and the undecodable ones, are left out as live leaves them out."""
+    first_failure: str | None = None
+    skipped: list[int] = field(default_factory=list)
+    """Where the undecodable and the failed ones are in their source."""
+
+    @property
+    def differs(self) -> bool:
+        return any(table.different_cells for table in self.tables)
+
+    @property
+    def nothing_compared(self) -> bool:
+        """Live has rows, but none of them are in the range, and none were rebuilt there."""
+        rows = sum(table.live_rows + table.rebuilt_rows for table in self.tables)
+        return rows == 0 and any(table.nothing_compared for table in self.tables)
 
     @property
     def equal(self) -> bool:
-        return not any(table.different_cells for table in self.tables)
+        return not self.differs and not self.nothing_compared
 
 
 class Rebuild:
@@ -96,14 +88,16 @@ class Rebuild:
         self.service = service
         self.database = database
         self.bus = bus
-        self.shadow = f"{service}_rebuild"
+        self.shadow = f"{service}_rebuild_{projection.name.replace('-', '_')}"[:LONGEST_NAME]
+        self.comparison = Comparison(projection, live=service, rebuilt=self.shadow)
         follows = projection.source
         self._inbox_of = follows.name if follows and not projection.keyed else None
         """The consumer whose inbox is shadowed too: what is swapped in must not be handled again."""
-        self._shadowed = [*(table.name for table in projection.tables), *(["inbox"] if self._inbox_of else [])]
+        # In the order in which a consumer takes them.
+        self._tables = [*(["inbox"] if self._inbox_of else []), *(table.name for table in projection.tables)]
 
     async def count(self, within: Range) -> int:
-        """How many events a rebuild would read."""
+        """How many events there are to read."""
         async with self._source(within) as source:
             return await source.total()
 
@@ -112,96 +106,151 @@ class Rebuild:
     ) -> Report:
         """Rebuild and compare; with `swap`, replace the cells that differ. The live service goes on meanwhile.
 
-        Raises ReplayRefusedError rather than swap in tables with fewer rows than the live ones, unless `allow_loss`:
-        a source that has lost its beginning looks just like that.
+        Raises ReplayRefusedError rather than swap in what may have lost something, unless `allow_loss`.
         """
         within = within or Range()
         if within and not self.projection.cells:
             raise ReplayRefusedError(f"{self.projection.name} has no hours; rebuild it whole")
-        report = Report(self.projection.name)
-        async with self._source(within) as source, self._shadow_tables():
-            report.within = within = await self._complete_range(source, within)
+        report = Report(self.projection.name, asked=within)
+        async with self._source(within) as source, self._shadow_schema():
+            await self._set_range(source, report)
             total = await source.total()
             progress(0, total)
-            async for batch in source.batches(BATCH):
-                async with self.database.transaction() as connection:
-                    await self._use_shadow(connection)
-                    await self._apply(connection, batch, report)
-                report.events += len(batch)
-                progress(report.events, max(total, report.events))
-            for _ in range(CATCH_UPS):
-                async with self.database.transaction() as connection:
-                    await self._finish(connection, source, report, swap=swap, allow_loss=allow_loss)
-                if report.behind == 0 or report.swapped:
-                    break
-                await asyncio.sleep(CATCH_UP_SECONDS)
-            report.refused += source.undecodable
+            await source.advance()
+            await self._read(source, report, lambda done: progress(done, max(total, done)))
+            await self._look(source, report)
+            if swap and report.differs:
+                await self._swap(source, report, allow_loss=allow_loss)
         return report
 
-    async def _finish(
-        self, connection: AsyncConnection, source: Source, report: Report, *, swap: bool, allow_loss: bool
-    ) -> None:
-        """Writers wait until this transaction ends, so what is compared, and swapped, is one moment on both sides."""
-        await self._stop_writers(connection)
-        report.behind = await source.live_lag()
-        await source.refresh(connection)
-        await self._use_shadow(connection)
-        async for batch in source.batches(BATCH):
-            await self._apply(connection, batch, report)
-            report.events += len(batch)
-        await self._use_live(connection)
-        report.tables = [await self._compare(connection, table, report.within) for table in self.projection.tables]
-        if swap and not report.equal:
-            shrinking = [table.table for table in report.tables if table.rebuilt_rows < table.live_rows]
-            if shrinking and not allow_loss:
-                raise ReplayRefusedError(
-                    f"the rebuilt {', '.join(shrinking)} has fewer rows than the live one: is the history complete? "
-                    "If that is what you want, say --allow-loss"
-                )
-            await self._swap(connection, report)
-            report.swapped = True
+    async def _look(self, source: Source, report: Report) -> None:
+        """Compares what live held at one moment with what is rebuilt up to it. Nobody waits for the comparison."""
+        async with self.database.reading() as live:
+            await self._fix(source, report, lambda: live.execute(text("SELECT 1")))  # the first one takes the snapshot
+            await self._read(source, report)
+            async with self.database.reading() as rebuilt:
+                report.tables = await self.comparison.compare(report.within, live=live, rebuilt=rebuilt)
 
-    async def _apply(self, connection: AsyncConnection, batch: Sequence[Recorded], report: Report) -> None:
-        chosen = [recorded for recorded in batch if recorded.envelope.time in report.within]
-        if not chosen:
+    async def _swap(self, source: Source, report: Report, *, allow_loss: bool) -> None:
+        """Compares again, with the writers locked out, so that what is swapped in is all that live held, and more."""
+        async with self.database.transaction() as connection:
+            if not allow_loss:
+                await self._refuse_loss(connection, report)
+            await self._fix(source, report, lambda: self._lock_live(connection))
+            await self._read(source, report)
+            report.tables = await self.comparison.compare(report.within, live=connection, rebuilt=connection)
+            if not allow_loss:
+                await self._refuse_loss(connection, report)
+            await self.comparison.exchange(connection, report.tables, report.within)
+            if self._inbox_of:
+                rebuilt = f"SELECT * FROM {self.shadow}.inbox"
+                await connection.execute(text(f"INSERT INTO {self.service}.inbox {rebuilt} ON CONFLICT DO NOTHING"))
+        report.swapped = report.differs
+
+    async def _fix(self, source: Source, report: Report, take: Take) -> None:
+        try:
+            await source.fix(take)
+        except DBAPIError as error:
+            if _sqlstate(error) == LOCK_NOT_AVAILABLE:
+                raise ReplayRefusedError(
+                    f"a transaction of {self.service} has been open for more than {LOCK_SECONDS} s; try again later"
+                ) from error
+            raise
+        report.behind, report.in_hand = source.behind, source.in_hand
+
+    async def _lock_live(self, connection: AsyncConnection) -> None:
+        names = ", ".join(f"{self.service}.{name}" for name in self._tables)
+        await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        await connection.execute(text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
+
+    async def _refuse_loss(self, connection: AsyncConnection, report: Report) -> None:
+        """Raises when rows, or what they stand on, may be missing on the rebuilt side only."""
+        reasons = [
+            f"{len(table.shrinking_cells)} cells of {table.table} would have fewer rows than now"
+            for table in report.tables
+            if table.shrinking_cells
+        ]
+        if report.lost_beginning:
+            reasons.append("the stream has lost its beginning")
+        if skipped := len(report.skipped) - await self._parked(connection, report.skipped):
+            reasons.append(f"{skipped} events were skipped that live has not parked")
+        if reasons:
+            raise ReplayRefusedError(f"{'; '.join(reasons)}. If that is what you want, say --allow-loss")
+
+    async def _parked(self, connection: AsyncConnection, positions: Sequence[int]) -> int:
+        """How many of these live has skipped too. An inline projection skips nothing: the command fails."""
+        if self.projection.source is None or not positions:
+            return 0
+        query = f"""
+            SELECT count(DISTINCT stream_sequence) FROM {self.service}.dead_letters
+            WHERE consumer = :consumer AND stream_sequence = ANY(:positions) AND redriven_at IS NULL
+        """
+        return int(
+            await connection.scalar(
+                text(query), {"consumer": self.projection.source.name, "positions": list(positions)}
+            )
+            or 0
+        )
+
+    async def _read(self, source: Source, report: Report, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Applies what the source has up to its end, and leaves out hours of which it has lost a part meanwhile."""
+        async for batch in source.batches(BATCH):
+            async with self.database.transaction() as connection:
+                # Not the live schema: a handler that uses a table which is not its projection's shall fail.
+                await connection.execute(text(f"SET LOCAL search_path = {self.shadow}"))
+                await self._apply(connection, batch, report)
+            report.events += len(batch)
+            progress(report.events)
+        await self._set_range(source, report)
+
+    async def _apply(self, connection: AsyncConnection, batch: Sequence[Read], report: Report) -> None:
+        decoded = [(read.position, read.recorded) for read in batch if read.recorded]
+        undecodable = [read.position for read in batch if read.recorded is None]
+        report.undecodable += len(undecodable)
+        report.skipped += undecodable
+        chosen = [(position, each) for position, each in decoded if each.envelope.time in report.within]
+        if await self._failure(connection, [each for _, each in chosen]) is None:
             return
-        if self.projection.source is None:
-            await self.projection.apply(connection, chosen)
-            return
+        for position, each in chosen:
+            if error := await self._failure(connection, [each]):
+                report.failed += 1
+                report.skipped.append(position)
+                reason = f"{each.envelope.type}: {type(error).__name__}: {_said(error)}"
+                report.first_failure = report.first_failure or reason
+
+    async def _failure(self, connection: AsyncConnection, recorded: Sequence[Recorded]) -> Exception | None:
+        """What the handlers raised, after which nothing has changed; None when the events are applied."""
         try:
             async with connection.begin_nested():
-                await self._follow(connection, chosen)
+                if self._inbox_of:
+                    recorded = await inbox.first_time(connection, self._inbox_of, recorded)
+                if recorded:
+                    await self.projection.apply(connection, recorded)
         except Exception as error:
-            if is_outage(error):
+            if is_outage(error) or is_timeout(error):
                 raise
-            if len(chosen) == 1:  # live, it is a dead letter
-                report.refused += 1
-                return
-            for one in chosen:  # so that one bad event does not take its neighbours along
-                await self._apply(connection, [one], report)
+            if _sqlstate(error) == UNDEFINED_TABLE:
+                raise ReplayRefusedError(
+                    f"{self.projection.name} uses a table that it does not name as its own: {_said(error)}"
+                ) from error
+            return error
+        return None
 
-    async def _follow(self, connection: AsyncConnection, chosen: Sequence[Recorded]) -> None:
-        fresh = await inbox.first_time(connection, self._inbox_of, chosen) if self._inbox_of else chosen
-        if fresh:
-            await self.projection.apply(connection, fresh)
-
-    async def _complete_range(self, source: Source, within: Range) -> Range:
-        """The default range leaves out hours of which the source may have lost a part."""
+    async def _set_range(self, source: Source, report: Report) -> None:
         begins = await source.begins()
-        if begins is None or within.since or not self.projection.cells:
-            return within
-        if not await self._has_rows_before(hour(begins)):
-            return within
-        return Range(hour(begins) + timedelta(hours=1), within.until)
+        report.within = await self._complete_range(begins, report.asked)
+        since = report.within.since
+        report.lost_beginning = begins.lost and not (since and begins.time and since > begins.time)
 
-    async def _has_rows_before(self, moment: datetime) -> bool:
+    async def _complete_range(self, begins: Beginning, asked: Range) -> Range:
+        """Without a beginning of its own, the range leaves out hours of which the source may have lost a part."""
+        if not self.projection.cells or asked.since or begins.time is None:
+            return asked
+        first = hour(begins.time)
         async with self.database.reading() as connection:
-            for table in self.projection.tables:
-                condition = f"t.{self.projection.cells} < :moment"
-                query = f"SELECT EXISTS (SELECT FROM {self.service}.{table.name} t WHERE {condition})"
-                if await connection.scalar(text(query), {"moment": moment}):
-                    return True
-        return False
+            if not begins.lost and not await self.comparison.live_has_rows(connection, Range(until=first)):
+                return asked
+        return Range(first + timedelta(hours=1), asked.until)
 
     @asynccontextmanager
     async def _source(self, within: Range) -> AsyncIterator[Source]:
@@ -214,109 +263,32 @@ class Rebuild:
             yield source
 
     @asynccontextmanager
-    async def _shadow_tables(self) -> AsyncIterator[None]:
+    async def _shadow_schema(self) -> AsyncIterator[None]:
         """Empty copies of the tables, gone afterwards. Refuses when another rebuild of this projection is at work."""
-        lock = f"genonaut rebuild {self.service} {self.projection.name}"
-        async with self.database.engine.connect() as holder:
-            held = await holder.scalar(text("SELECT pg_try_advisory_lock(hashtext(:lock))"), {"lock": lock})
-            if not held:
+        async with self.database.transaction() as holder:  # held by its transaction, the lock cannot be left behind
+            lock = text("SELECT pg_try_advisory_xact_lock(hashtext(:shadow))")
+            if not await holder.scalar(lock, {"shadow": self.shadow}):
                 raise ReplayRefusedError(f"{self.projection.name} is being rebuilt already")
+            await self._drop_shadow()  # of one that was killed
             try:
                 async with self.database.transaction() as connection:
-                    await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {self.shadow}"))
-                    for table in self._shadowed:
-                        await connection.execute(text(f"DROP TABLE IF EXISTS {self.shadow}.{table}"))
+                    await connection.execute(text(f"CREATE SCHEMA {self.shadow}"))
+                    for table in self._tables:
                         like = f"LIKE {self.service}.{table} INCLUDING ALL"
                         await connection.execute(text(f"CREATE UNLOGGED TABLE {self.shadow}.{table} ({like})"))
                 yield
             finally:
-                async with self.database.transaction() as connection:
-                    for table in self._shadowed:
-                        await connection.execute(text(f"DROP TABLE IF EXISTS {self.shadow}.{table}"))
-                await holder.execute(text("SELECT pg_advisory_unlock(hashtext(:lock))"), {"lock": lock})
+                await self._drop_shadow()
 
-    async def _use_shadow(self, connection: AsyncConnection) -> None:
-        await connection.execute(text(f"SET LOCAL search_path = {self.shadow}, {self.service}"))
-
-    async def _use_live(self, connection: AsyncConnection) -> None:
-        await connection.execute(text(f"SET LOCAL search_path = {self.service}"))
-
-    async def _stop_writers(self, connection: AsyncConnection) -> None:
-        await connection.execute(text("SET LOCAL lock_timeout = '30s'"))
-        names = [f"{self.service}.{table.name}" for table in self.projection.tables]
-        if self.projection.source is None:
-            names.insert(0, f"{self.service}.events")
-        if self._inbox_of:
-            names.insert(0, f"{self.service}.inbox")  # in the order in which a consumer takes them
-        await connection.execute(text(f"LOCK TABLE {', '.join(names)} IN SHARE ROW EXCLUSIVE MODE"))
-
-    async def _cells(self, connection: AsyncConnection, table: Table, schema: str, within: Range) -> dict[str, Cell]:
-        condition, parameters = self._within(within)
-        rows = await connection.execute(
-            text(f"""
-                SELECT {self._cell_of(table)} AS cell, count(*) AS rows,
-                       sum(hashtextextended(CAST(t AS text), 0)::numeric)::text AS digest
-                FROM {schema}.{table.name} t WHERE {condition} GROUP BY 1
-            """),
-            parameters,
-        )
-        return {str(row.cell): Cell(row.rows, row.digest) for row in rows}
-
-    def _cell_of(self, table: Table) -> str:
-        if self.projection.cells:
-            return f"to_char(date_trunc('hour', t.{self.projection.cells} AT TIME ZONE 'UTC'), 'YYYY-MM-DD HH24:00')"
-        keys = ", ".join(f"t.{column.name}" for column in table.primary_key)
-        return f"abs(hashtext(CAST(ROW({keys}) AS text)) % {SLICES})::text"
-
-    def _within(self, within: Range) -> tuple[str, dict[str, datetime]]:
-        conditions, parameters = ["true"], {}
-        if within.since:
-            conditions.append(f"t.{self.projection.cells} >= :since")
-            parameters["since"] = within.since
-        if within.until:
-            conditions.append(f"t.{self.projection.cells} < :until")
-            parameters["until"] = within.until
-        return " AND ".join(conditions), parameters
-
-    async def _compare(self, connection: AsyncConnection, table: Table, within: Range) -> TableComparison:
-        live = await self._cells(connection, table, self.service, within)
-        rebuilt = await self._cells(connection, table, self.shadow, within)
-        return TableComparison(
-            table=table.name,
-            live_rows=sum(cell.rows for cell in live.values()),
-            rebuilt_rows=sum(cell.rows for cell in rebuilt.values()),
-            different_cells=sorted(
-                cell for cell in live.keys() | rebuilt.keys() if live.get(cell) != rebuilt.get(cell)
-            ),
-        )
-
-    async def _swap(self, connection: AsyncConnection, report: Report) -> None:
-        """Children before parents on the way out, parents first on the way in, so foreign keys hold."""
-        condition, parameters = self._within(report.within)
-        different = {table.table: list(table.different_cells) for table in report.tables}
-        for table in reversed(self.projection.tables):
-            await connection.execute(
-                text(
-                    f"DELETE FROM {self.service}.{table.name} t"
-                    f" WHERE {condition} AND {self._cell_of(table)} = ANY(:cells)"
-                ),
-                {**parameters, "cells": different[table.name]},
-            )
-        for table in self.projection.tables:
-            await connection.execute(
-                text(
-                    f"INSERT INTO {self.service}.{table.name}"
-                    f" SELECT * FROM {self.shadow}.{table.name} t WHERE {condition}"
-                    f" AND {self._cell_of(table)} = ANY(:cells)"
-                ),
-                {**parameters, "cells": different[table.name]},
-            )
-        if self._inbox_of:
-            await connection.execute(
-                text(f"INSERT INTO {self.service}.inbox SELECT * FROM {self.shadow}.inbox ON CONFLICT DO NOTHING")
-            )
+    async def _drop_shadow(self) -> None:
+        async with self.database.transaction() as connection:
+            await connection.execute(text(f"DROP SCHEMA IF EXISTS {self.shadow} CASCADE"))
 
 
-def hour(moment: datetime) -> datetime:
-    """The start of the hour, in UTC."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+
+
+def _said(error: Exception) -> str:
+    """One line, without the statement."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -23,9 +24,10 @@ from rich.table import Table
 
 from genonaut.platform.bus import Bus
 from genonaut.platform.cli import print_json, stack_environment
+from genonaut.platform.comparison import Range, TableComparison
 from genonaut.platform.database import Database
 from genonaut.platform.projections import Projection
-from genonaut.platform.replay import Range, Rebuild, ReplayRefusedError, Report
+from genonaut.platform.replay import Rebuild, ReplayRefusedError, Report
 from genonaut.platform.service import Service
 from genonaut.platform.service_cli import load_service
 from genonaut.platform.settings import SettingsError
@@ -91,13 +93,13 @@ def rebuild(  # noqa: PLR0917 - typer reads options by name
     until: Annotated[datetime | None, typer.Option(help="Up to this hour, UTC.", formats=["%Y-%m-%dT%H"])] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Swap in what differs. Without it: look only.")] = False,
     count: Annotated[bool, typer.Option("--count", help="Only count the events; rebuild nothing.")] = False,
-    allow_loss: Annotated[bool, typer.Option("--allow-loss", help="Swap in tables with fewer rows, too.")] = False,
+    allow_loss: Annotated[bool, typer.Option("--allow-loss", help="Swap in what has fewer rows, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
     """Rebuild projections beside the live tables and compare, hour by hour where there are hours.
 
-    A dry run unless --apply: exit code 0 says that rebuilt and live are equal, 1 that they differ. Reactions are
-    refused.
+    A dry run unless --apply: exit code 0 says that rebuilt and live are equal, 1 that they differ or that there was
+    nothing to compare. Reactions are refused.
     """
     within = Range(_utc(since), _utc(until))
     chosen = _chosen(names or [], everything_=all_)
@@ -106,7 +108,7 @@ def rebuild(  # noqa: PLR0917 - typer reads options by name
         try:
             reports.append(asyncio.run(_rebuild(each, within, swap=apply, count=count, allow_loss=allow_loss)))
         except ReplayRefusedError as error:
-            console.print(f"[red]{each.full_name}: {error}[/red]")
+            console.print(f"[red]{each.full_name}: {escape(str(error))}[/red]")
             raise typer.Exit(2) from None
     if as_json:
         print_json([_as_json(report) for report in reports])
@@ -188,46 +190,71 @@ def _progress(name: str) -> Iterator[Any]:
 
 
 def _print(reports: list[Report]) -> None:
-    table = Table("projection", "events", "table", "live rows", "rebuilt rows", "result")
+    table = Table("projection", "range", "events", "table", "live rows", "rebuilt rows", "result")
     for report in reports:
-        for index, compared in enumerate(report.tables):
-            cells = compared.different_cells
-            result = "[green]equal[/green]"
-            if cells:
-                verb = "swapped" if report.swapped else "differ"
-                shown = ", ".join(cells[:3]) + (" …" if len(cells) > 3 else "")  # noqa: PLR2004 - enough to see
-                result = f"[yellow]{len(cells)} cells {verb}[/yellow]: {shown}"
-            table.add_row(
-                report.projection if index == 0 else "",
-                f"{report.events:,}" if index == 0 else "",
-                compared.table,
-                f"{compared.live_rows:,}",
-                f"{compared.rebuilt_rows:,}",
-                result,
-            )
-        if report.behind:
-            table.add_row("", "", "", "", "", f"[yellow]live was {report.behind} events behind[/yellow]")
-        if report.refused:
-            table.add_row("", "", "", "", "", f"[yellow]{report.refused} messages left out: dead letters[/yellow]")
+        head = (report.projection, _range(report.within), f"{report.events:,}")
+        for compared in report.tables:
+            rows = (f"{compared.live_rows:,}", f"{compared.rebuilt_rows:,}")
+            table.add_row(*head, compared.table, *rows, _result(compared, swapped=report.swapped))
+            head = ("", "", "")
+        for note in _notes(report):
+            table.add_row("", "", "", "", "", "", f"[yellow]{escape(note)}[/yellow]")
     console.print(table)
+
+
+def _range(within: Range) -> str:
+    if not within:
+        return "all"
+    since, until = (f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in (within.since, within.until))
+    return f"{since} … {until}".strip()
+
+
+def _result(compared: TableComparison, *, swapped: bool) -> str:
+    if compared.nothing_compared:
+        return "[yellow]nothing compared[/yellow]: all live rows are outside the range"
+    cells = compared.different_cells
+    if not cells:
+        return "[green]equal[/green]"
+    shown = ", ".join(cells[:3]) + (" …" if len(cells) > 3 else "")  # noqa: PLR2004 - enough to see
+    return f"[yellow]{len(cells)} cells {'swapped' if swapped else 'differ'}[/yellow]: {shown}"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    """What one should know before believing the result."""
+    if report.lost_beginning:
+        yield "the stream has lost its beginning, so the rebuilt rows may lack something"
+    if report.undecodable:
+        yield f"{report.undecodable:,} undecodable events left out"
+    if report.first_failure:
+        yield f"{report.failed:,} events failed and are left out, the first: {report.first_failure}"
+    if report.behind:
+        yield f"live was {report.behind:,} events behind"
+    if report.in_hand:
+        yield f"live was busy with {report.in_hand:,} of them, so differences may be theirs"
 
 
 def _as_json(report: Report) -> dict[str, Any]:
     return {
         "projection": report.projection,
-        "events": report.events,
-        "equal": report.equal,
-        "swapped": report.swapped,
-        "behind": report.behind,
-        "refused": report.refused,
         "since": report.within.since,
         "until": report.within.until,
+        "events": report.events,
+        "undecodable": report.undecodable,
+        "failed": report.failed,
+        "first_failure": report.first_failure,
+        "equal": report.equal,
+        "nothing_compared": report.nothing_compared,
+        "swapped": report.swapped,
+        "behind": report.behind,
+        "in_hand": report.in_hand,
+        "lost_beginning": report.lost_beginning,
         "tables": [
             {
                 "table": table.table,
                 "live_rows": table.live_rows,
                 "rebuilt_rows": table.rebuilt_rows,
                 "different_cells": list(table.different_cells),
+                "nothing_compared": table.nothing_compared,
             }
             for table in report.tables
         ],

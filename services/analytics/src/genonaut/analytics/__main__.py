@@ -1,0 +1,5 @@
+"""`python -m genonaut.analytics serve | migrate | dead-letters`."""
+
+from genonaut.analytics.commands import app
+
+app()

@@ -1,0 +1,74 @@
+"""Events of generation jobs into raw rows and hourly rollups.
+
+Only events that are new to the raw table change the rollup, so adding one twice, late or out of order gives the same
+rows.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.analytics.generation.domain import Happened, Measured, Rollup, raw, roll_up
+from genonaut.analytics.generation.tables import (
+    generation_durations_hourly,
+    generation_events,
+    generation_metrics_hourly,
+    generation_users_hourly,
+)
+from genonaut.analytics.rollups.tables import Row, add_up, insert_new
+from genonaut.contracts.streams import ANALYTICS_GENERATION
+from genonaut.platform.projections import Projection, Recorded
+
+generations = Projection(
+    "generations",
+    generation_events,
+    generation_metrics_hourly,
+    generation_durations_hourly,
+    generation_users_hourly,
+    source=ANALYTICS_GENERATION,
+    cells="hour",
+    keyed=True,
+)
+
+
+@generations.in_batches
+async def _measure(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
+    """Writes the tables in the order in which they are named above, as a rebuild locks them."""
+    events = {
+        each.envelope.id: Happened.of(each.event, each.envelope)
+        for each in recorded
+        if isinstance(each.event, Measured)
+    }
+    new = await insert_new(connection, generation_events, sorted(map(_raw, events.values()), key=lambda row: row[:2]))
+    rollup = roll_up(events[event_id] for _, event_id in new)
+    await add_up(connection, generation_metrics_hourly, _tallies(rollup))
+    await add_up(connection, generation_durations_hourly, _durations(rollup))
+    await insert_new(connection, generation_users_hourly, sorted(rollup.users))
+
+
+def _raw(happened: Happened) -> Row:
+    said = {"hour": happened.hour, "event_id": happened.event_id, "timestamp": happened.time, **raw(happened.event)}
+    return tuple(said.get(column.name) for column in generation_events.columns)
+
+
+def _tallies(rollup: Rollup) -> list[Row]:
+    rows = (
+        (
+            hour,
+            tally.latest_event_at,
+            tally.total_requests,
+            tally.started_attempts,
+            tally.successful_generations,
+            tally.failed_generations,
+            tally.cancelled_generations,
+            tally.total_images_generated,
+            tally.duration_ms_sum,
+            tally.queue_wait_ms_sum,
+        )
+        for hour, tally in rollup.tallies.items()
+    )
+    return sorted(rows)
+
+
+def _durations(rollup: Rollup) -> list[Row]:
+    return sorted((hour, bucket, generations) for (hour, bucket), generations in rollup.durations.items())

@@ -1,0 +1,1 @@
+"""What all hourly rollups share: hours, and histograms of durations."""

@@ -1,0 +1,72 @@
+"""How rows get into the raw tables and the rollups: any number of them in one statement.
+
+Rows are tuples in the order of the table's columns, sorted by key, so that two writers meet in the same order.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Table, TextClause, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = tuple[Any, ...]
+
+_POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+def hour_column() -> Column[Any]:
+    """The first column of every table here, and of its key."""
+    return Column("hour", DateTime(timezone=True), primary_key=True)
+
+
+async def insert_new(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> list[Row]:
+    """The keys of the rows that were not there before; the others stay as they are."""
+    if not rows:
+        return []
+    return [tuple(key) for key in await connection.execute(_insert_new(table), _by_column(table, rows))]
+
+
+async def add_up(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+    """Adds to the rows that are there: integers add up, of moments the latest counts, all else follows from the key.
+
+    Every key occurs once in `rows`.
+    """
+    if rows:
+        await connection.execute(_add_up(table), _by_column(table, rows))
+
+
+def _by_column(table: Table, rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {column.name: list(values) for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)}
+
+
+@cache
+def _insert_new(table: Table) -> TextClause:
+    return text(f"{_insert(table)} ON CONFLICT DO NOTHING RETURNING {_key(table)}")
+
+
+@cache
+def _add_up(table: Table) -> TextClause:
+    sums = []
+    for column in table.columns:
+        name = column.name
+        if not column.primary_key and isinstance(column.type, BigInteger):
+            sums.append(f"{name} = live.{name} + excluded.{name}")
+        if not column.primary_key and isinstance(column.type, DateTime):
+            sums.append(f"{name} = greatest(live.{name}, excluded.{name})")
+    return text(f"{_insert(table)} ON CONFLICT ({_key(table)}) DO UPDATE SET {', '.join(sums)}")
+
+
+def _insert(table: Table) -> str:
+    names = ", ".join(column.name for column in table.columns)
+    arrays = ", ".join(f"CAST(:{column.name} AS {_type(column)}[])" for column in table.columns)
+    return f"INSERT INTO {table.name} AS live ({names}) SELECT * FROM unnest({arrays})"
+
+
+def _type(column: Column[Any]) -> str:
+    return column.type.compile(_POSTGRES)
+
+
+def _key(table: Table) -> str:
+    return ", ".join(column.name for column in table.primary_key)

@@ -1,0 +1,1 @@
+"""How each route of the API is used and how fast it answers."""

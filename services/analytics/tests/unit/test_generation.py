@@ -1,0 +1,156 @@
+"""Events of jobs are counted in the hours in which they happened, alike in any order."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genonaut.analytics.generation.domain import Happened, Tally, raw, roll_up
+from genonaut.analytics.generation.tables import generation_events
+from genonaut.analytics.rollups.histogram import bucket_of
+from genonaut.contracts import Envelope
+from genonaut.contracts.generation import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobRequested,
+    JobStarted,
+    SamplerParams,
+)
+from genonaut.contracts.images import StoredImage
+
+HOUR = datetime(2026, 1, 2, 3, tzinfo=UTC)
+ADA = UUID(int=1)
+IMAGE = StoredImage(sha256="0" * 64, media_type="image/png", width=64, height=64, size_bytes=1)
+JOB = {"job_id": 7, "user_id": ADA}
+
+REQUESTED = JobRequested(
+    **JOB,
+    job_type="image_generation",
+    prompt="a lighthouse",
+    checkpoint_model="model",
+    width=832,
+    height=1216,
+    batch_size=2,
+    sampler_params=SamplerParams(seed=1),
+)
+STARTED = JobStarted(**JOB, attempt=1, worker="gpu", comfyui_prompt_id=UUID(int=9), queue_wait_ms=120)
+COMPLETED = JobCompleted(
+    **JOB,
+    attempt=1,
+    images=[IMAGE, IMAGE],
+    generation_ms=5321,
+    title="A lighthouse",
+    prompt="a lighthouse",
+    checkpoint_model="model",
+)
+FAILED = JobFailed(
+    **JOB,
+    attempt=1,
+    error_type="out_of_memory",
+    error_message="The GPU ran out of memory.",
+    generation_ms=900,
+    checkpoint_model="model",
+)
+CANCELLED = JobCancelled(**JOB, attempt=0, reason="asked", checkpoint_model="model")
+EVENTS = [REQUESTED, STARTED, COMPLETED, FAILED, CANCELLED]
+
+
+def happened(event, *, number=1, time=HOUR) -> Happened:
+    envelope = Envelope.of(
+        event, id=UUID(int=number), source="s", subject="7", time=time, sequence=1, correlationid="c"
+    )
+    return Happened.of(event, envelope)
+
+
+def test_a_job_is_counted_where_each_of_its_events_happened() -> None:
+    next_hour = HOUR + timedelta(hours=1)
+
+    rollup = roll_up(
+        [
+            happened(REQUESTED, time=HOUR + timedelta(minutes=59)),
+            happened(STARTED, time=HOUR + timedelta(minutes=59, seconds=30)),
+            happened(COMPLETED, time=next_hour + timedelta(minutes=1)),
+        ]
+    )
+
+    assert rollup.tallies == {
+        HOUR: Tally(
+            HOUR + timedelta(minutes=59, seconds=30), total_requests=1, started_attempts=1, queue_wait_ms_sum=120
+        ),
+        next_hour: Tally(
+            next_hour + timedelta(minutes=1),
+            successful_generations=1,
+            total_images_generated=2,
+            duration_ms_sum=5321,
+        ),
+    }
+    assert rollup.durations == {(next_hour, bucket_of(5321)): 1}
+    assert rollup.users == {(HOUR, ADA)}
+
+
+def test_failures_and_cancellations_are_counted_and_have_no_part_in_the_durations() -> None:
+    rollup = roll_up([happened(FAILED), happened(CANCELLED)])
+
+    assert rollup.tallies == {HOUR: Tally(HOUR, failed_generations=1, cancelled_generations=1)}
+    assert not rollup.durations
+    assert not rollup.users
+
+
+def test_what_an_event_says_is_kept() -> None:
+    kept = {event.type.rpartition(".")[2]: raw(event) for event in EVENTS}
+
+    assert kept == {
+        "requested": JOB
+        | {
+            "event_type": "request",
+            "generation_type": "image_generation",
+            "model_checkpoint": "model",
+            "width": 832,
+            "height": 1216,
+            "batch_size": 2,
+        },
+        "started": JOB | {"event_type": "start", "queue_wait_ms": 120},
+        "completed": JOB
+        | {
+            "event_type": "completion",
+            "success": True,
+            "duration_ms": 5321,
+            "model_checkpoint": "model",
+            "images": 2,
+        },
+        "failed": JOB
+        | {
+            "event_type": "completion",
+            "success": False,
+            "duration_ms": 900,
+            "error_type": "out_of_memory",
+            "error_message": "The GPU ran out of memory.",
+            "model_checkpoint": "model",
+        },
+        "cancelled": JOB | {"event_type": "cancellation", "model_checkpoint": "model"},
+    }
+    assert all(column in generation_events.columns for said in kept.values() for column in said)
+
+
+HISTORIES = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 3 * 3600 * 10**6)), max_size=40).map(
+    lambda events: [
+        happened(event, number=number, time=HOUR + timedelta(microseconds=offset))
+        for number, (event, offset) in enumerate(events)
+    ]
+)
+
+
+@given(HISTORIES, st.randoms(use_true_random=False))
+def test_no_order_changes_a_rollup(history, random) -> None:
+    assert roll_up(random.sample(history, len(history))) == roll_up(history)
+
+
+@given(HISTORIES)
+def test_every_event_is_counted_once(history) -> None:
+    tallies = roll_up(history).tallies.values()
+
+    counts = ("total_requests", "started_attempts", "successful_generations", "failed_generations")
+    counted = sum(getattr(tally, name) for tally in tallies for name in (*counts, "cancelled_generations"))
+    assert counted == len(history)

@@ -1,0 +1,1 @@
+"""The notifications themselves: created once for each cause, listed, counted, read."""

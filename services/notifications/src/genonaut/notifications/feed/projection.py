@@ -1,0 +1,37 @@
+"""Notification events into the feed."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.contracts import Envelope
+from genonaut.contracts.notifications import NotificationCreated, NotificationRead
+from genonaut.notifications.feed.tables import notifications_table
+from genonaut.platform.projections import Projection
+
+feed = Projection("feed", notifications_table)
+
+
+@feed.on(NotificationCreated)
+async def _created(connection: AsyncConnection, event: NotificationCreated, envelope: Envelope) -> None:
+    await connection.execute(
+        notifications_table.insert().values(
+            id=event.notification_id,
+            user_id=event.user_id,
+            cause=envelope.subject,
+            title=event.title,
+            message=event.message,
+            notification_type=event.notification_type,
+            read_status=False,
+            related_job_id=event.related_job_id,
+            related_content_id=event.related_content_id,
+            created_at=envelope.time,
+        )
+    )
+
+
+@feed.on(NotificationRead)
+async def _read(connection: AsyncConnection, event: NotificationRead, envelope: Envelope) -> None:
+    await connection.execute(
+        notifications_table.update()
+        .where(notifications_table.c.id == event.notification_id)
+        .values(read_status=True, read_at=envelope.time)
+    )

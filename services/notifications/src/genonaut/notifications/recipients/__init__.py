@@ -1,0 +1,1 @@
+"""Who may be notified, as content's user events tell it."""

@@ -1,0 +1,22 @@
+"""The notifications service on one page."""
+
+from genonaut.contracts.streams import NOTIFICATIONS_JOBS
+from genonaut.notifications.feed.api import router
+from genonaut.notifications.feed.consumers import notify
+from genonaut.notifications.feed.projection import feed
+from genonaut.notifications.recipients.projection import recipients
+from genonaut.notifications.settings import NotificationsSettings
+from genonaut.platform.consumers import Consumer
+from genonaut.platform.service import Service
+
+service = Service(
+    name="notifications",
+    settings=NotificationsSettings,
+    summary="Tells people what became of their jobs.",
+    routers=[router],
+    projections=[recipients, feed],
+    consumers=[
+        Consumer.follow(recipients, batch=200),
+        Consumer.react(NOTIFICATIONS_JOBS, notify),
+    ],
+)
