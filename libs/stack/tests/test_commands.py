@@ -108,9 +108,7 @@ commands.typer.run(commands.up)
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_in_the_foreground_it_stays_until_asked(stack: LocalStack, sign: signal.Signals) -> None:
     script = FOREGROUND.replace("sys.argv[1]", repr(str(HERE))).replace("sys.argv[2]", repr(str(stack.state)))
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, "--foreground"], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", script, "--foreground"], stdout=subprocess.PIPE, text=True)
     with process:
         while "Genonaut is up" not in process.stdout.readline():
             assert process.poll() is None

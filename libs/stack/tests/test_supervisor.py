@@ -341,9 +341,7 @@ def test_the_supervisor_imports_only_the_standard_library() -> None:
         "print(*(name for name in set(sys.modules) - before"
         " if 'site-packages' in (getattr(sys.modules[name], '__file__', None) or '')))"
     )
-    answer = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    )
+    answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert answer.stdout.split() == []
 
 
