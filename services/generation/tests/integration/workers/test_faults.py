@@ -152,6 +152,8 @@ async def test_a_job_whose_attempt_was_overtaken_stops_at_its_server(world, gpus
         await world.abandon(job["id"])
         await eventually(lambda: _idle(gpu))
 
+    (prompt_id,) = await gpu.done()
+    assert (await gpu.get("history"))[prompt_id]["status"]["messages"][-1][0] == "execution_interrupted"
     assert await world.story(job["id"]) == ["JobRequested", "JobStarted", "JobFailed"]
 
 

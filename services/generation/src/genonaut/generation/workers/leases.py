@@ -54,7 +54,7 @@ INSERT INTO job_leases AS lease (job_id, holder, takes, expires_at)
 VALUES (:job_id, :holder, 1, clock_timestamp() + make_interval(secs => :seconds))
 ON CONFLICT (job_id) DO UPDATE
 SET holder = excluded.holder, takes = lease.takes + 1, expires_at = excluded.expires_at
-
+WHERE lease.holder = excluded.holder OR lease.expires_at <= clock_timestamp()
 RETURNING takes
 """
 _LEFT = """
