@@ -35,6 +35,20 @@ def test_projections_that_follow_the_bus_are_followed() -> None:
         assert {each.source.name for each in service.projections if each.source} == followed
 
 
+def test_a_durable_serves_one_projection() -> None:
+    """A rebuild takes the durable's position for the projection's."""
+    for name in SERVICES:
+        sources = [each.source.name for each in load_service(name).projections if each.source]
+        assert len(set(sources)) == len(sources), name
+
+
+def test_no_projection_has_rows_that_go_with_another_table() -> None:
+    """A swap replaces cells; a cascade would take rows of cells that it leaves alone."""
+    for name in SERVICES:
+        for projection in load_service(name).projections:
+            assert not [key for table in projection.tables for key in table.foreign_keys if key.ondelete], name
+
+
 def test_a_table_belongs_to_one_projection() -> None:
     for name in SERVICES:
         tables = [table.name for projection in load_service(name).projections for table in projection.tables]

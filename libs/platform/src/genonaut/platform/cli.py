@@ -17,6 +17,8 @@ import typer
 import typer.main
 from typer.core import TyperGroup
 
+from genonaut.platform.trouble import ExpectedError
+
 GROUP = "genonaut.commands"
 
 
@@ -56,15 +58,15 @@ def genonaut() -> None:
     """
 
 
-def main() -> None:
-    """The console script. Expected trouble is one clear message, not a traceback."""
-    from genonaut.platform.provisioning import ProvisioningError  # noqa: PLC0415 - not for every command
-    from genonaut.platform.settings import SettingsError  # noqa: PLC0415 - not for every command
-
+def main(commands: typer.Typer | None = None) -> None:
+    """The console script, or the `__main__` of one service. Expected trouble is one clear message, not a traceback."""
     try:
-        app()
-    except (SettingsError, ProvisioningError) as error:
+        (commands or app)()
+    except ExpectedError as error:
         typer.secho(str(error), fg="red", err=True)
+        sys.exit(2)
+    except ConnectionError as error:
+        typer.secho(f"{error}. Does the stack run? See: genonaut status", fg="red", err=True)
         sys.exit(2)
 
 

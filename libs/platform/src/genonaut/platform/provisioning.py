@@ -31,6 +31,7 @@ from sqlalchemy.engine import URL, make_url
 
 from genonaut.contracts.streams import DURABLES, STREAMS, Durable, Stream
 from genonaut.platform.bus import REQUIRED_API_LEVEL, Bus
+from genonaut.platform.trouble import ExpectedError
 
 log = structlog.get_logger()
 
@@ -40,7 +41,7 @@ SERVICES = ("content", "generation", "analytics", "notifications")
 """Those with a database of their own. The gateway keeps nothing."""
 
 
-class ProvisioningError(Exception):
+class ProvisioningError(ExpectedError):
     """A server is unfit; the message says which and what to do."""
 
 

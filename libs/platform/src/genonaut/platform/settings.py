@@ -19,6 +19,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from genonaut.platform.trouble import ExpectedError
+
 AppEnv = Literal["dev", "demo", "test", "prod"]
 
 SECTIONS = ("common", "gateway", "content", "generation", "analytics", "notifications")
@@ -26,7 +28,7 @@ SECTIONS = ("common", "gateway", "content", "generation", "analytics", "notifica
 OLD_ENVIRONMENT_NAMES = ("ENV_TARGET", "API_ENVIRONMENT", "GENONAUT_DB_ENVIRONMENT")
 
 
-class SettingsError(Exception):
+class SettingsError(ExpectedError):
     """The configuration cannot be used; the message says which key and what to do."""
 
 

@@ -1,6 +1,6 @@
 """Makes the servers of a stack ready for the services, in one process: roles, schemas, streams, durables, tables.
 
-Run by the supervisor as `python -m genonaut.stack.prepare` with DATABASE_ADMIN_URL (a superuser), NATS_URL, APP_ENV and
+Run by the supervisor as `python -m genonaut.stack.prepare` with DATABASE_SUPERUSER_URL, NATS_URL, APP_ENV and
 GENONAUT_STATE. It changes only what differs.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
             prepare(
                 Path(os.environ["GENONAUT_STATE"]),
                 environment=os.environ["APP_ENV"],
-                superuser_url=os.environ["DATABASE_ADMIN_URL"],
+                superuser_url=os.environ["DATABASE_SUPERUSER_URL"],
                 nats_url=os.environ["NATS_URL"],
             )
         )

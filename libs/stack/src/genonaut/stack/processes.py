@@ -108,7 +108,7 @@ def platform(site: Site) -> Plan:
             ("-m", "genonaut.stack.prepare"),
             {
                 "APP_ENV": site.environment,
-                "DATABASE_ADMIN_URL": site.postgres.url(),
+                "DATABASE_SUPERUSER_URL": site.postgres.url(),
                 "NATS_URL": site.nats.url(),
                 "GENONAUT_STATE": str(site.state),
             },

@@ -1,5 +1,6 @@
 """`python -m genonaut.analytics serve | migrate | dead-letters`."""
 
 from genonaut.analytics.commands import app
+from genonaut.platform.cli import main
 
-app()
+main(app)

@@ -1,5 +1,6 @@
 """`python -m genonaut.content serve | migrate | dead-letters`."""
 
 from genonaut.content.commands import app
+from genonaut.platform.cli import main
 
-app()
+main(app)

@@ -1,5 +1,6 @@
 """`python -m genonaut.gateway serve`."""
 
 from genonaut.gateway.commands import app
+from genonaut.platform.cli import main
 
-app()
+main(app)

@@ -3,6 +3,7 @@
 import typer
 
 from genonaut.platform.cli import stack_environment
+from genonaut.platform.slim import import_slim
 
 app = typer.Typer(name="gateway", no_args_is_help=True, add_completion=False, help="The gateway.")
 
@@ -15,6 +16,7 @@ def gateway() -> None:
 @app.command()
 def serve() -> None:
     """Run the gateway in the foreground, configured by its environment."""
+    import_slim()
     with stack_environment("gateway"):
         from genonaut.gateway.service import service  # noqa: PLC0415 - help costs nothing
 

@@ -1,5 +1,6 @@
 """`python -m genonaut.generation serve | drive | migrate | dead-letters`."""
 
 from genonaut.generation.commands import app
+from genonaut.platform.cli import main
 
-app()
+main(app)

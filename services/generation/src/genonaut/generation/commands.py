@@ -1,6 +1,7 @@
 """The command line of the generation service."""
 
 from genonaut.platform.cli import service_commands, stack_environment
+from genonaut.platform.slim import import_slim
 
 app = service_commands("generation")
 
@@ -8,6 +9,7 @@ app = service_commands("generation")
 @app.command()
 def drive() -> None:
     """Run the driver in the foreground: it takes jobs and runs them on the servers of COMFYUI_URLS."""
+    import_slim()
     from genonaut.generation.service import driver  # noqa: PLC0415 - not for every command
 
     with stack_environment("driver"):

@@ -1,5 +1,6 @@
 """`python -m genonaut.notifications serve | migrate | dead-letters`."""
 
 from genonaut.notifications.commands import app
+from genonaut.platform.cli import main
 
-app()
+main(app)
