@@ -96,13 +96,6 @@ def _stack_settings(service: str) -> dict[str, str]:
     return {}
 
 
-def service_commands(name: str) -> typer.Typer:
-    """What every service offers: serve, migrate, dead-letters. It is found at `genonaut.<name>.service:service`."""
-    from genonaut.platform import service_cli  # noqa: PLC0415 - not for every command
-
-    return service_cli.commands(name)
-
-
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 

@@ -15,7 +15,8 @@ def load_service(name: str) -> Any:
     return import_module(f"genonaut.{name}.service").service
 
 
-def commands(name: str) -> typer.Typer:
+def service_commands(name: str) -> typer.Typer:
+    """What every service offers; a service may add its own. The service is `genonaut.<name>.service:service`."""
     app = typer.Typer(
         name=name,
         no_args_is_help=True,

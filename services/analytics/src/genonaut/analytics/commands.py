@@ -1,5 +1,5 @@
 """The command line of the analytics service."""
 
-from genonaut.platform.cli import service_commands
+from genonaut.platform.service_cli import service_commands
 
 app = service_commands("analytics")

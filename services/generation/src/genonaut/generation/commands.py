@@ -1,6 +1,7 @@
 """The command line of the generation service."""
 
-from genonaut.platform.cli import service_commands, stack_environment
+from genonaut.platform.cli import stack_environment
+from genonaut.platform.service_cli import service_commands
 from genonaut.platform.slim import import_slim
 
 app = service_commands("generation")
