@@ -148,3 +148,11 @@ def test_the_rollups_of_batches_add_up_to_that_of_all(requests, cut) -> None:
 
     assert +(counted(first) + counted(second)) == +counted(everything)
     assert first.users | second.users == everything.users
+
+
+def test_a_request_that_never_got_an_answer_is_no_success() -> None:
+    tally = Tally()
+
+    tally.add(served(status_code=0))
+
+    assert (tally.total_requests, tally.successful_requests, tally.server_errors) == (1, 0, 1)

@@ -144,3 +144,26 @@ async def test_bodies_that_cannot_be_read(bare_gallery, path, content, content_t
     problem = await bare_gallery.problem("POST", path, content=content, headers={"Content-Type": content_type})
 
     assert problem == (status, code)
+
+
+@pytest.mark.parametrize("depth", [65, 200, 253, 400])
+async def test_what_no_consumer_could_read_is_not_accepted(gallery, depth) -> None:
+    """Parsers of JSON have limits of their own: an event that is nested too deep would be poison to everybody."""
+    nested: dict[str, object] = {}
+    for _ in range(depth):
+        nested = {"a": nested}
+
+    status, _ = await gallery.problem("POST", "/users", json=NEW | {"preferences": nested})
+
+    assert status in {400, 422}
+    assert (await gallery.get("/users/search?username=ada"))["total"] == 0
+
+
+async def test_more_than_the_bus_can_carry_is_413(gallery) -> None:
+    """Numbers grow when they are written: 9e15 becomes 9000000000000000.0."""
+    numbers = ",".join(["9e15"] * 100_000)
+    body = '{"username": "ada", "email": "ada@example.org", "preferences": {"a": [' + numbers + "]}}"
+
+    status, _ = await gallery.problem("POST", "/users", content=body, headers={"Content-Type": "application/json"})
+
+    assert status == 413

@@ -343,3 +343,36 @@ async def test_the_end_of_the_process_ends_every_stream() -> None:
     assert await asyncio.wait_for(following, 1) == [1]
     with pytest.raises(UnavailableError):
         await all_of(line)
+
+
+def test_the_progress_of_a_lost_attempt_is_not_told_as_present() -> None:
+    channel = Channel(7)
+    channel.add(WHOLE[:2])
+    channel.hear_progress(progress(8))
+    assert channel.progress is not None
+
+    channel.add(WHOLE[2:3])  # requeued
+    assert channel.progress is None
+    channel.hear_progress(progress(9))  # the old attempt's, late
+    assert channel.progress is None
+    channel.add(WHOLE[3:4])  # started again
+    channel.hear_progress(progress(9))
+    assert channel.progress is None
+    channel.hear_progress(progress(1, attempt=2))
+    assert channel.progress is not None
+
+
+async def test_a_private_job_is_followed_by_its_user_only() -> None:
+    private = log_of(requested.model_copy(update={"is_private": True}), started())
+
+    class Logs:
+        async def after(self, job_id: int, position: int) -> JobLog:
+            return JobLog(job_id=job_id, status="running", events=private[position:])
+
+    feed = Feed(Logs(), limit=5, poll_seconds=60, outage_poll_seconds=60)
+    async with feed.follow(7, viewer=str(USER)) as following:
+        assert [told.message["status"] for told in await following.next(within=5)] == ["pending", "started"]
+        for stranger in (None, str(UUID(int=9))):
+            with pytest.raises(NotFoundError):
+                async with feed.follow(7, viewer=stranger):
+                    pass

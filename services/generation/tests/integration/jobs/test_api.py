@@ -283,3 +283,21 @@ async def test_internal_paths_are_not_advertised(world) -> None:
         "/api/v1/users/{id}/generation-jobs",
     }  # fmt: skip
     assert not [path for path in paths if "internal" in path]
+
+
+async def test_a_private_job_is_there_for_its_user_only(world) -> None:
+    owner, stranger = await world.register(), await world.register()
+    body = {"user_id": str(owner), "prompt": "my secret", "is_private": True}
+    job = (await world.api.client.post(JOBS, json=body)).json()
+
+    for path in (f"{JOBS}/{job['id']}", f"{JOBS}/{job['id']}?user_id={stranger}"):
+        assert_problem(await world.api.client.get(path), 404, "NOT_FOUND")
+    assert_problem(await world.api.client.post(f"{JOBS}/{job['id']}/cancel"), 404, "NOT_FOUND")
+    for path in (JOBS, f"{JOBS}?user_id={stranger}", f"{JOBS}/by-status/pending"):
+        listed = (await world.api.client.get(path)).json()
+        assert (listed["items"], listed["total"]) == ([], 0), path
+
+    assert (await world.api.client.get(f"{JOBS}/{job['id']}?user_id={owner}")).json()["prompt"] == "my secret"
+    for path in (f"{JOBS}?user_id={owner}", f"{JOBS}/by-status/pending?user_id={owner}"):
+        assert (await world.api.client.get(path)).json()["total"] == 1, path
+    assert (await world.api.client.post(f"{JOBS}/{job['id']}/cancel?user_id={owner}")).json()["status"] == "cancelled"

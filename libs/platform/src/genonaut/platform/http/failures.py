@@ -17,6 +17,7 @@ from genonaut.platform.http.problems import (
     FieldError,
     InternalError,
     InvalidError,
+    PayloadTooLargeError,
     Problem,
     TimeoutProblem,
     UnavailableError,
@@ -55,6 +56,8 @@ def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: st
     if states & UNSTORABLE or _unencodable(error):
         return InvalidError("A value is out of range or contains characters that cannot be stored.")
     # By name, here and below: a service that uses no database shall not import one to catch its exceptions.
+    if any(type(one).__name__ == "EventTooLargeError" for one in _chain(error)):
+        return PayloadTooLargeError("This is more than can be stored at once. Make it smaller.")
     if any(type(one).__name__ == "ConcurrencyConflictError" for one in _chain(error)):
         return ConflictError("Somebody else changed it at the same moment. Try again.")
     if any(_is_outage(one) for one in _chain(error)):

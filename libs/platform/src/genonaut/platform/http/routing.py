@@ -1,6 +1,6 @@
 """The router that services use: FastAPI's, reading JSON strictly."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import orjson
@@ -8,6 +8,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from genonaut.platform.http.problems import InvalidError
+
+MAX_DEPTH = 64
+"""Levels of a JSON body. What it becomes has to be read again by parsers with limits of their own."""
 
 
 class _StrictRequest(Request):
@@ -17,6 +20,8 @@ class _StrictRequest(Request):
         value = orjson.loads(body)
         if b"\\u0000" in body and _has_nul(value):
             raise InvalidError("The body contains a NUL character.", loc=("body",))
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+            raise InvalidError(f"The body is nested more than {MAX_DEPTH} levels deep.", loc=("body",))
         return value
 
 
@@ -46,3 +51,17 @@ def _has_nul(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_has_nul, value))
     return isinstance(value, dict) and any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether arrays and objects are inside each other more than `levels` deep."""
+    level = [value]
+    for _ in range(levels):
+        level = [child for parent in level for child in _children(parent)]
+    return any(isinstance(one, list | dict) for one in level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

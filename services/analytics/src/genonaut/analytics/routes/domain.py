@@ -104,11 +104,11 @@ class Tally:
 
     def add(self, served: RequestServed) -> None:
         self.total_requests += 1
-        if served.status_code < _FIRST_CLIENT_ERROR:
+        if 0 < served.status_code < _FIRST_CLIENT_ERROR:
             self.successful_requests += 1
-        elif served.status_code < _FIRST_SERVER_ERROR:
+        elif _FIRST_CLIENT_ERROR <= served.status_code < _FIRST_SERVER_ERROR:
             self.client_errors += 1
-        else:
+        else:  # 0: it never got an answer
             self.server_errors += 1
         self.duration_us_sum += served.duration_us
         self.request_bytes_sum += served.request_bytes

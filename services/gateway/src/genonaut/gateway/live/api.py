@@ -1,6 +1,7 @@
 """`GET /api/v1/generation-jobs/{id}/events`, `/ws/jobs/{id}` and `/ws/jobs?job_ids=`."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Header, Path, Query, WebSocket
 from fastapi.responses import Response
@@ -33,23 +34,25 @@ async def events(
     runtime: RuntimeDep,
     last_event_id: Annotated[str | None, Header(description="The position to continue after.")] = None,
     after: Annotated[str | None, Query(alias="last_event_id", description="The same, for a first request.")] = None,
+    user_id: Annotated[UUID | None, Query(description="Who looks: a private job is its user's only.")] = None,
 ) -> Response:
     """The job's log from `Last-Event-ID` on, then what happens as it happens, until the job is over.
 
     The id of an event is its position in the job's own log: a client that comes back with it misses nothing and
     gets nothing twice. Step progress has no id.
     """
-    return EventStream(runtime.feed, id, after=_position(last_event_id or after))
+    viewer = str(user_id) if user_id else None
+    return EventStream(runtime.feed, id, after=_position(last_event_id or after), viewer=viewer)
 
 
 @router.websocket("/ws/jobs/{job_id}")
-async def socket(websocket: WebSocket, runtime: RuntimeDep, job_id: str) -> None:
-    await relay(websocket, runtime.feed, _job_ids(job_id))
+async def socket(websocket: WebSocket, runtime: RuntimeDep, job_id: str, user_id: str = "") -> None:
+    await relay(websocket, runtime.feed, _job_ids(job_id), viewer=user_id.lower() or None)
 
 
 @router.websocket("/ws/jobs")
-async def sockets(websocket: WebSocket, runtime: RuntimeDep, job_ids: str = "") -> None:
-    await relay(websocket, runtime.feed, _job_ids(job_ids))
+async def sockets(websocket: WebSocket, runtime: RuntimeDep, job_ids: str = "", user_id: str = "") -> None:
+    await relay(websocket, runtime.feed, _job_ids(job_ids), viewer=user_id.lower() or None)
 
 
 def _position(text: str | None) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from genonaut.contracts import Envelope
-from genonaut.contracts.generation import JobPublished, JobStarted
+from genonaut.contracts.generation import JobPublished, JobRequested, JobRequeued, JobStarted
 from genonaut.contracts.live import JobProgress
 from genonaut.gateway.live import messages
 from genonaut.gateway.live.messages import Message
@@ -47,8 +47,11 @@ class Channel:
         """Set at the next change, and then replaced."""
         self.state: Message = {}
         """What all messages of the log together say about the job now."""
+        self.private_to: str | None = None
+        """The id of the only user who may follow; None when everybody may."""
         self._heard = 0
         self._attempt = 0
+        self._running = False
 
     def add(self, envelopes: Iterable[Envelope]) -> None:
         """Takes events of the log. Known ones change nothing, those after a gap are left out."""
@@ -68,7 +71,7 @@ class Channel:
 
     def hear_progress(self, progress: JobProgress) -> None:
         """Takes the running attempt's progress; that of an earlier one, or of an ended job, is late."""
-        if self.ended or progress.attempt < self._attempt:
+        if not self._running or progress.attempt != self._attempt:
             return
         self.progress = Told(messages.of_progress(progress))
         self.progress_count += 1
@@ -87,8 +90,12 @@ class Channel:
         if message is not None:
             # The gallery's ids belong to the images that were told before.
             self.state = {**self.state, **message} if envelope.type == JobPublished.type else message
+        if envelope.type == JobRequested.type and envelope.data.get("is_private"):
+            self.private_to = envelope.data.get("user_id")
+        if envelope.type in {JobStarted.type, JobRequeued.type, *messages.TERMINAL}:
+            self.progress = None  # it was of an attempt that is over
+            self._running = envelope.type == JobStarted.type
         if envelope.type == JobStarted.type:
             self._attempt = envelope.data.get("attempt", self._attempt)
         if envelope.type in messages.TERMINAL:
             self.ended = True
-            self.progress = None

@@ -25,7 +25,7 @@ from genonaut.gateway.live.joblog import JobLog
 from genonaut.gateway.live.messages import Message
 from genonaut.platform import metrics
 from genonaut.platform.bus import Bus
-from genonaut.platform.http.problems import BadRequestError, Problem, UnavailableError
+from genonaut.platform.http.problems import BadRequestError, NotFoundError, Problem, UnavailableError
 
 log = structlog.get_logger("genonaut.gateway")
 
@@ -102,11 +102,14 @@ class Feed:
         self._bus: Bus | None = None
 
     @asynccontextmanager
-    async def follow(self, job_id: int, *, after: int | None = None) -> AsyncIterator[Following]:
+    async def follow(
+        self, job_id: int, *, after: int | None = None, viewer: str | None = None
+    ) -> AsyncIterator[Following]:
         """A place after position `after` of the job's log, or at its beginning.
 
-        Raises NotFoundError for an unknown job, BadRequestError for a position behind the end of the log,
-        UnavailableError when the log cannot be read or too many follow already.
+        `viewer` is the id of the user who looks. Raises NotFoundError for an unknown job and for a private one of
+        somebody else, BadRequestError for a position behind the end of the log, UnavailableError when the log cannot be
+        read or too many follow already.
         """
         if self.stopping or self._clients >= self._limit:
             raise UnavailableError("No more live streams can be opened at the moment. Try again soon.")
@@ -116,6 +119,8 @@ class Feed:
         followed.followers += 1
         try:
             await asyncio.shield(followed.loaded)
+            if followed.channel.private_to not in {None, viewer}:
+                raise NotFoundError(f"There is no generation job {job_id}")
             if after and after > followed.channel.known:
                 raise BadRequestError(
                     f"The log of job {job_id} ends at {followed.channel.known}.",

@@ -18,12 +18,14 @@ WAIT_SECONDS = 3600
 PONG = messages.to_json({"type": "pong"}).decode()
 
 
-async def relay(websocket: WebSocket, feed: Feed, job_ids: list[int]) -> None:
+async def relay(websocket: WebSocket, feed: Feed, job_ids: list[int], *, viewer: str | None = None) -> None:
     """Greets, tells the present state of each job and what happens next, and closes when all of them are over."""
     await websocket.accept()
     async with AsyncExitStack() as stack:
         try:
-            followings = {job_id: await stack.enter_async_context(feed.follow(job_id)) for job_id in job_ids}
+            followings = {
+                job_id: await stack.enter_async_context(feed.follow(job_id, viewer=viewer)) for job_id in job_ids
+            }
         except Problem as problem:
             known = not isinstance(problem, NotFoundError)
             await websocket.close(TRY_AGAIN_LATER if known else UNKNOWN_JOB, problem.detail)

@@ -27,17 +27,18 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, feed: Feed, job_id: int, *, after: int) -> None:
+    def __init__(self, feed: Feed, job_id: int, *, after: int, viewer: str | None = None) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._feed = feed
         self._job_id = job_id
         self._after = after
+        self._viewer = viewer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with Departure(receive) as departure:
             departure.watch()
-            async with self._feed.follow(self._job_id, after=self._after) as following:
+            async with self._feed.follow(self._job_id, after=self._after, viewer=self._viewer) as following:
                 if following.ended:
                     await Response(status_code=204, media_type=self.media_type)(scope, receive, send)
                     return

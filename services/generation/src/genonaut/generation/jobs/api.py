@@ -22,6 +22,9 @@ router = Router(tags=["generation jobs"])
 PREFIX = "/api/v1/generation-jobs"
 
 JobId = Annotated[int, Path(ge=1, le=MAX_BIGINT)]
+Viewer = Annotated[
+    UUID | None, Query(alias="user_id", description="Who looks: a private job is its user's only, to others it is 404.")
+]
 Listed = Annotated[
     ListQuery,
     Depends(
@@ -59,15 +62,17 @@ async def list_jobs(
     status: Annotated[AnyStatus | None, Query()] = None,
     job_type: Annotated[JobType | None, Query()] = None,
 ) -> ListBody[Job]:
-    """All jobs, newest first."""
+    """All jobs, newest first. `user_id` chooses that user's, and shows the private ones among them."""
     stored = stored_status(status) if status else None
-    return await _listed(runtime, query, user_id=user_id, status=stored, job_type=job_type)
+    return await _listed(runtime, query, viewer=user_id, user_id=user_id, status=stored, job_type=job_type)
 
 
 @router.get(f"{PREFIX}/by-status/{{status}}")
-async def list_jobs_by_status(status: AnyStatus, query: Listed, runtime: RuntimeDep) -> ListBody[Job]:
+async def list_jobs_by_status(
+    status: AnyStatus, query: Listed, runtime: RuntimeDep, viewer: Viewer = None
+) -> ListBody[Job]:
     """The jobs in this state, newest first."""
-    return await _listed(runtime, query, status=stored_status(status))
+    return await _listed(runtime, query, viewer=viewer, status=stored_status(status))
 
 
 @router.get("/api/v1/users/{id}/generation-jobs")
@@ -75,13 +80,13 @@ async def list_jobs_of_user(id: UUID, query: Listed, runtime: RuntimeDep) -> Lis
     """The user's jobs, newest first."""
     if not await _is_known(runtime, id):
         raise NotFoundError(f"There is no user {id}")
-    return await _listed(runtime, query, user_id=id)
+    return await _listed(runtime, query, viewer=id, user_id=id)
 
 
 @router.get(f"{PREFIX}/{{id}}")
-async def get_job(id: JobId, runtime: RuntimeDep) -> Job:  # noqa: A002 - the seed's word
+async def get_job(id: JobId, runtime: RuntimeDep, viewer: Viewer = None) -> Job:  # noqa: A002 - the seed's word
     """The job as it stands."""
-    return await _job(runtime, id)
+    return await _job(runtime, id, viewer)
 
 
 @router.post(f"{PREFIX}/{{id}}/cancel", responses={409: {"description": "The job has ended another way"}})
@@ -90,12 +95,13 @@ async def cancel_job(
     runtime: RuntimeDep,
     cancellation: Cancellation | None = None,
     reason: Annotated[str | None, Query(max_length=1000, description="Instead of a body.")] = None,
+    viewer: Viewer = None,
 ) -> Job:
     """End a job that waits or runs. It is cancelled when this answers, and its worker stops soon after.
 
     Cancelling a cancelled job changes nothing.
     """
-    await _job(runtime, id)
+    await _job(runtime, id, viewer)
     said = (cancellation.reason if cancellation else "") or reason or ""
     try:
         await runtime.store.execute(JOB, id, CancelJob(said))
@@ -103,7 +109,7 @@ async def cancel_job(
         raise ConflictError(
             f"Job {id} is {error.status} already", error_code="JOB_ENDED", extra={"job_status": error.status}
         ) from None
-    return await _job(runtime, id)
+    return await _job(runtime, id, viewer)
 
 
 @router.get("/internal/jobs/{id}/events", include_in_schema=False)
@@ -133,10 +139,10 @@ async def _is_known(runtime: Runtime[Any], user_id: UUID) -> bool:
     return await is_known(runtime.database, user_id, within=runtime.settings.user_wait_seconds)
 
 
-async def _job(runtime: Runtime[Any], job_id: int) -> Job:
+async def _job(runtime: Runtime[Any], job_id: int, viewer: UUID | None) -> Job:
     async with runtime.database.reading() as connection:
         row = await queries.by_id(connection, job_id)
-    if row is None:
+    if row is None or (row["is_private"] and row["user_id"] != viewer):
         raise NotFoundError(f"There is no generation job {job_id}")
     return Job.model_validate(row)
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select, text
+from sqlalchemy import Select, exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.generation.jobs.domain import Status
@@ -26,9 +26,15 @@ async def next_id(connection: AsyncConnection) -> int:
     return int((await connection.execute(text("SELECT nextval('jobs_id_seq')"))).scalar_one())
 
 
-def matching(*, user_id: UUID | None = None, status: Status | None = None, job_type: str | None = None) -> Select[Any]:
-    """The jobs that fit what is given, in no order."""
-    statement = select(jobs)
+def matching(
+    *,
+    viewer: UUID | None,
+    user_id: UUID | None = None,
+    status: Status | None = None,
+    job_type: str | None = None,
+) -> Select[Any]:
+    """The jobs that fit what is given, in no order; private ones only when they are the viewer's."""
+    statement = select(jobs).where(or_(~jobs.c.is_private, jobs.c.user_id == viewer) if viewer else ~jobs.c.is_private)
     if user_id is not None:
         statement = statement.where(jobs.c.user_id == user_id)
     if status is not None:
