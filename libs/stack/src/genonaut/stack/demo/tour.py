@@ -80,7 +80,10 @@ class Tour:
                             return
             except httpx.TransportError:
                 time.sleep(0.2)
-        raise DemoError(f"Job {self.job_id} did not end within {JOB_SECONDS:.0f} s.")
+        raise DemoError(
+            f"Job {self.job_id} did not end within {JOB_SECONDS:.0f} s. If COMFYUI_URLS names servers of yours, do they"
+            " answer? See `make status` and .genonaut/logs/driver.log."
+        )
 
     def published(self) -> dict[str, Any]:
         """The job, once the gallery has its picture."""
