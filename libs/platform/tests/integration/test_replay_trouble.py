@@ -4,7 +4,6 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from nats.js import JetStreamContext
 from sqlalchemy import Column, MetaData, Table, Uuid, text
 
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
@@ -14,6 +13,7 @@ from genonaut.platform.bus import Message
 from genonaut.platform.comparison import Comparison
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.projections import Projection
+from genonaut.platform.pull import Pull
 from genonaut.platform.replay import Rebuild, ReplayRefusedError
 from genonaut.testkit.platforms import eventually
 
@@ -177,12 +177,12 @@ class TestLostHistory:
         self, toy, look, live, greetings_projection, greetings_consumer, monkeypatch, kept
     ) -> None:
         """The server sends a batch to a consumer without acks once; what the connection loses of it is gone."""
-        fetch, lossy = JetStreamContext.PullSubscription.fetch, []
+        fetch, lossy = Pull.fetch, []
 
-        async def lose_some(subscription, *args, **kwargs):
-            messages = await fetch(subscription, *args, **kwargs)
+        async def lose_some(pull, *args, **kwargs):
+            messages = await fetch(pull, *args, **kwargs)
             if not lossy:
-                lossy.append(subscription)
+                lossy.append(pull)
                 return messages[kept]
             return messages
 
@@ -190,7 +190,7 @@ class TestLostHistory:
             await toy.history(users=20)
             await greeted(toy, 40)
         monkeypatch.setattr(stream_source, "FETCH_SECONDS", 0.5)
-        monkeypatch.setattr(JetStreamContext.PullSubscription, "fetch", lose_some)
+        monkeypatch.setattr(Pull, "fetch", lose_some)
         report = await look(greetings_projection)
 
         assert lossy

@@ -18,7 +18,6 @@ import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 
 from genonaut.contracts import Envelope, UndecodableError
 from genonaut.contracts.streams import Durable
@@ -27,6 +26,7 @@ from genonaut.platform.bus import Bus, PublishError
 from genonaut.platform.consumers import Effect, PostponeError
 from genonaut.platform.database import Database, is_outage, is_timeout
 from genonaut.platform.projections import Recorded
+from genonaut.platform.pull import Pull, PullError
 from genonaut.platform.telemetry import consumer_span
 
 log = structlog.get_logger()
@@ -43,7 +43,10 @@ CRASHES = 3
 """Attempts that never came back before a message is parked."""
 EFFECT_SECONDS = 60.0
 """An effect that takes longer shows as not ready, unless the loop is made for long work."""
-FETCH_SECONDS = 5.0
+STILL_SECONDS = 20.0
+"""A loop that has not come round for longer shows as not ready."""
+FETCH_SECONDS = 2.0
+"""A request that a restart of the bus forgot is made again after this and `pull.ANSWER_SECONDS`."""
 GATE_SECONDS = 0.2
 """Before a closed gate is asked again; growing up to FETCH_SECONDS."""
 
@@ -90,15 +93,13 @@ class ConsumerLoop:
         """Until `stop`; a message in hand is finished first. Outages of the bus are waited out."""
         while not self._stop.is_set():
             try:
-                subscription = await self.bus.jetstream.pull_subscribe_bind(
-                    consumer=self.durable.name, stream=self.durable.stream.name
-                )
+                pull = await Pull.open(self.bus.client, stream=self.durable.stream.name, consumer=self.durable.name)
                 try:
                     while await self._may_fetch():
-                        await self._handle(await self._fetch(subscription))
+                        await self._handle(await self._fetch(pull))
                 finally:
-                    await subscription.unsubscribe()
-            except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
+                    await pull.close()
+            except (PullError, nats.errors.Error, nats.js.errors.Error, OSError) as error:
                 if self._stop.is_set():
                     return
                 log.warning(
@@ -116,7 +117,7 @@ class ConsumerLoop:
         info = await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
         metrics.CONSUMER_PENDING.labels(consumer=self.durable.name).set(info.num_pending or 0)
         now = monotonic()
-        if now - self._alive_at > 4 * FETCH_SECONDS:
+        if now - self._alive_at > STILL_SECONDS:
             raise TimeoutError(f"consumer {self.durable.name} stands still")
         if self.patience is not None and self._effect_since is not None and now - self._effect_since > self.patience:
             raise TimeoutError(f"consumer {self.durable.name} is stuck in one effect")
@@ -132,13 +133,10 @@ class ConsumerLoop:
             waits = min(waits * 2, FETCH_SECONDS)
         return False
 
-    async def _fetch(self, subscription: JetStreamContext.PullSubscription) -> Sequence[Msg]:
+    async def _fetch(self, pull: Pull) -> Sequence[Msg]:
         """What has arrived, waiting for it for a while; nothing as soon as the loop shall stop."""
         self._alive_at = monotonic()
-        try:
-            return await self._unless_stopped(subscription.fetch(self.fetch, timeout=FETCH_SECONDS)) or ()
-        except (TimeoutError, nats.errors.TimeoutError):
-            return ()
+        return await self._unless_stopped(pull.fetch(self.fetch, seconds=FETCH_SECONDS)) or ()
 
     async def _unless_stopped(self, waiting: Coroutine[Any, Any, T]) -> T | None:
         """What `waiting` returns; None, and it is cancelled, as soon as the loop shall stop."""

@@ -17,6 +17,7 @@ from genonaut.contracts.streams import Durable
 from genonaut.platform.bus import Bus
 from genonaut.platform.event_sources import Beginning, Read, Take
 from genonaut.platform.projections import Recorded
+from genonaut.platform.pull import Pull, PullError
 
 FETCH_SECONDS = 5.0
 TRIES = 5
@@ -36,7 +37,7 @@ class _GapError(Exception):
     """Something was lost on the way."""
 
 
-_TROUBLE = (_GapError, TimeoutError, nats.errors.Error, nats.js.errors.Error)
+_TROUBLE = (_GapError, PullError, TimeoutError, nats.errors.Error, nats.js.errors.Error)
 
 
 class BusSource:
@@ -45,6 +46,7 @@ class BusSource:
     def __init__(self, bus: Bus, durable: Durable, *, since: datetime | None) -> None:
         self.behind = 0
         self.in_hand = 0
+        self._bus = bus
         self._jetstream = bus.jetstream
         self._durable = durable
         self._stream = durable.stream.name
@@ -156,7 +158,7 @@ class BusSource:
             inactive_threshold=300,
             mem_storage=True,
         )
-        return await _Reader.open(self._jetstream, self._stream, config)
+        return await _Reader.open(self._bus, self._stream, config)
 
     async def _close(self) -> None:
         reader, self._reader = self._reader, None
@@ -170,27 +172,22 @@ class _Reader:
     Nothing is delivered to it twice, so then it is of no more use.
     """
 
-    def __init__(
-        self, jetstream: JetStreamContext, info: ConsumerInfo, subscription: JetStreamContext.PullSubscription
-    ) -> None:
+    def __init__(self, jetstream: JetStreamContext, info: ConsumerInfo, pull: Pull) -> None:
         self.pending = info.num_pending or 0
         """Messages to come after those fetched."""
         self._jetstream = jetstream
         self._info = info
-        self._subscription = subscription
+        self._pull = pull
         self._fetched = 0
 
     @classmethod
-    async def open(cls, jetstream: JetStreamContext, stream: str, config: ConsumerConfig) -> "_Reader":
-        info = await jetstream.add_consumer(stream, config)
-        return cls(jetstream, info, await jetstream.pull_subscribe_bind(consumer=info.name, stream=stream))
+    async def open(cls, bus: Bus, stream: str, config: ConsumerConfig) -> "_Reader":
+        info = await bus.jetstream.add_consumer(stream, config)
+        return cls(bus.jetstream, info, await Pull.open(bus.client, stream=stream, consumer=info.name))
 
     async def fetch(self, size: int) -> list[Msg]:
-        """The next ones, at least one, none missing between them; more than are pending are waited for.
-
-        Raises _GapError or TimeoutError.
-        """
-        messages = await self._subscription.fetch(size, timeout=FETCH_SECONDS)
+        """The next ones, at least one, none missing between them. Raises _GapError or PullError."""
+        messages = await self._pull.fetch(size, seconds=FETCH_SECONDS)
         numbered = enumerate(messages, self._fetched + 1)
         whole = [message for number, message in numbered if message.metadata.sequence.consumer == number]
         if not whole:
@@ -201,7 +198,7 @@ class _Reader:
 
     async def close(self) -> None:
         with suppress(*_TROUBLE):  # the server forgets it by itself, a little later
-            await self._subscription.unsubscribe()
+            await self._pull.close()
             await self._jetstream.delete_consumer(self._info.stream_name, self._info.name)
 
 
