@@ -21,6 +21,7 @@ from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
 from genonaut.platform.events import Clock, EventStore, utc_now
+from genonaut.platform.http.documentation import install_documentation
 from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.health import health_router
 from genonaut.platform.http.lists import install_lists
@@ -176,11 +177,14 @@ class Service(Generic[Cfg]):
             version="0.1.0",
             lifespan=lifespan,
             redirect_slashes=False,
+            docs_url=None,
+            redoc_url=None,
             debug=False,
         )
         app.include_router(health_router(checks))
         for router in self.routers:
             app.include_router(router)
+        install_documentation(app)
         install_errors(app, clock=clock, statement_timeout_ms=settings.statement_timeout_ms)
         install_lists(app, secret=settings.api_secret_key.get_secret_value())
         install_middleware(app, body_limits=self.body_limits)

@@ -23,6 +23,7 @@ from genonaut.gateway.system.documents import Documents
 from genonaut.gateway.system.health import Health
 from genonaut.gateway.traffic.capture import Capture
 from genonaut.platform.bus import Bus
+from genonaut.platform.http.documentation import install_documentation
 from genonaut.platform.http.errors import Clock, install_errors
 from genonaut.platform.http.health import health_router
 from genonaut.platform.http.middleware import install_middleware
@@ -75,6 +76,8 @@ class Gateway:
             lifespan=lifespan,
             redirect_slashes=False,
             openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
             telemetry={"tracing": False, "metrics": False, "logs": False},  # genonaut.platform.telemetry has it
         )
         app.state.runtime = runtime
@@ -83,6 +86,7 @@ class Gateway:
         app.include_router(health_router({}), include_in_schema=False)
         app.include_router(system.router)
         app.include_router(live.router)
+        install_documentation(app)
         _surround(app, runtime)
         return app
 

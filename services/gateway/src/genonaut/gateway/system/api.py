@@ -1,8 +1,7 @@
-"""`GET /`, `GET /api/v1/health`, and the documentation at `/docs`, `/redoc` and `/openapi.json`."""
+"""`GET /`, `GET /api/v1/health`, and `/openapi.json`, which `/docs` and `/redoc` show."""
 
 from fastapi import Request
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from genonaut.gateway.runtime import RuntimeDep
@@ -43,13 +42,3 @@ async def health(runtime: RuntimeDep, response: Response) -> PlatformHealth:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request, runtime: RuntimeDep) -> Response:
     return Response(await runtime.documents.openapi(request.app.openapi), media_type="application/json")
-
-
-@router.get("/docs", include_in_schema=False)
-async def docs() -> HTMLResponse:
-    return get_swagger_ui_html(openapi_url="/openapi.json", title=TITLE)
-
-
-@router.get("/redoc", include_in_schema=False)
-async def redoc() -> HTMLResponse:
-    return get_redoc_html(openapi_url="/openapi.json", title=TITLE)
