@@ -46,6 +46,7 @@ class Server:
         self.deaf_to_interrupts = False
         self.log: list[str] = []
         self.on_submit = lambda: self.running.append(str(ID))
+        self.submit_seconds = 0.0
         self.socket_messages: asyncio.Queue | None = None
         self.open_sockets = 0
         self.opened_sockets: list[float] = []
@@ -57,6 +58,7 @@ class Server:
 
     async def submit(self, graph, *, prompt_id, client_id):
         assert prompt_id == ID
+        await asyncio.sleep(self.submit_seconds)
         self._answer("submit")
         self.on_submit()
 
@@ -436,6 +438,28 @@ class TestCancel:
             assert script.server.count("submit") == 0
 
         play(scene)
+
+    def test_while_it_is_being_submitted(self, play):
+        """The server is slow to answer, and queues the prompt when everybody has stopped looking for it."""
+
+        async def scene(script):
+            script.server.submit_seconds = 20
+            script.at(10, script.cancel.set)
+            await script.fails(WithdrawnError)
+            assert script.server.count("submit") == 1
+            assert script.server.running == []
+
+        _, seconds = play(scene)
+        assert 20 <= seconds < 25
+
+    def test_while_it_is_being_submitted_to_one_that_never_answers(self, play):
+        async def scene(script):
+            script.server.submit_seconds = 1e6
+            script.at(10, script.cancel.set)
+            await script.fails(WithdrawnError)
+
+        _, seconds = play(scene)
+        assert seconds < 10 + Limits().stop + 5
 
     def test_while_it_waits_nobody_is_interrupted(self, play):
         async def scene(script):

@@ -92,7 +92,10 @@ async def run_prompt(
     )
     async with feed:
         run = _Run(server=server, graph=graph, prompt_id=prompt_id, progress=progress, feed=feed, limits=limits)
-        return await run.outcome(cancel)
+        try:
+            return await run.outcome(cancel)
+        finally:
+            await run.end_posting(within=0)
 
 
 @dataclass(kw_only=True)
@@ -106,6 +109,8 @@ class _Run:
     submitted: bool = False
     """By us, while our feed listened; otherwise it was adopted."""
     started: bool = False
+    posting: asyncio.Task[None] | None = None
+    """The submission under way. Cut off, it could arrive after everybody has looked for its prompt in vain."""
 
     async def outcome(self, cancel: asyncio.Event) -> tuple[Output, ...]:
         if not cancel.is_set():
@@ -142,8 +147,10 @@ class _Run:
 
     async def _submit(self) -> None:
         for _ in range(SUBMITS):
+            submission = self.server.submit(self.graph, prompt_id=self.prompt_id, client_id=self.feed.client_id)
+            self.posting = asyncio.create_task(submission)
             try:
-                await self.server.submit(self.graph, prompt_id=self.prompt_id, client_id=self.feed.client_id)
+                await asyncio.shield(self.posting)
             except AmbiguousSubmitError as error:
                 log.warning("comfyui.submit_ambiguous", server=self.server.name, prompt_id=str(self.prompt_id))
                 failure = error
@@ -158,6 +165,13 @@ class _Run:
                 self.submitted = True
                 return
         raise UnreachableError("The worker does not take jobs.") from failure
+
+    async def end_posting(self, *, within: float) -> None:
+        """The submission has come to its end, or after that many seconds to nothing."""
+        if self.posting is not None:
+            await asyncio.wait([self.posting], timeout=within)
+            self.posting.cancel()
+            await asyncio.gather(self.posting, return_exceptions=True)
 
     async def _arrived(self) -> bool:
         """Whether the server knows the prompt; no only when it did not twice, as the first look may be too early."""
@@ -229,7 +243,9 @@ class _Run:
     async def _withdraw(self, seconds: float) -> bool:
         """Stop the prompt wherever it is, and say whether it is gone: asking once may be too early to be heard."""
         clock = asyncio.get_running_loop().time
-        until, heard, absences = clock() + seconds, clock(), 0
+        until = clock() + seconds
+        await self.end_posting(within=seconds)
+        heard, absences = clock(), 0
         while absences < ABSENCES:
             if clock() > min(until, heard + self.limits.unreachable):
                 log.warning("comfyui.not_stopped", server=self.server.name, prompt_id=str(self.prompt_id))
