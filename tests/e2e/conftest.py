@@ -20,9 +20,11 @@ import asyncpg
 import httpx
 import pytest
 
+from genonaut.contracts.streams import DURABLES, REQUESTS
 from genonaut.platform.bus import Bus
 from genonaut.stack.local import LocalStack
 from genonaut.stack.ports import free_port
+from genonaut.testkit.collector import Collector
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -86,6 +88,7 @@ class Stack:
     local: LocalStack
     api: httpx.Client
     simulators: list[Simulator]
+    collector: Collector
 
     # People and jobs, through the gateway
 
@@ -190,6 +193,28 @@ class Stack:
 
         return asyncio.run(run())
 
+    def settle(self) -> None:
+        """Returns when every event has left its outbox and been handled by all who follow it."""
+
+        async def consumed(bus: Bus) -> bool:
+            infos = [
+                info
+                for durable in DURABLES
+                for info in [await bus.jetstream.consumer_info(durable.stream.name, durable.name)]
+                if durable.stream is not REQUESTS  # every look makes another
+            ]
+            return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in infos)
+
+        def settled() -> bool:
+            empty = all(
+                self.sql(service, "SELECT count(*) FROM outbox") == [(0,)]
+                for service in ("content", "generation", "notifications")
+            )
+            return empty and self.on_bus(consumed)
+
+        # Twice: what one consumer does may be another's work.
+        wait_until(lambda: settled() and settled(), reason="the events of the bus are not all consumed")
+
     def on_bus(self, work: Callable[[Bus], Any]) -> Any:
         async def run() -> Any:
             bus = await Bus.connect(self.setting("generation", "NATS_URL"), name="e2e")
@@ -238,11 +263,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         simulators[-1].start()
     local = LocalStack(ROOT, folder / "state")
     urls = ",".join(simulator.url for simulator in simulators)
-    with environment(COMFYUI_URLS=urls, GENONAUT_CONFIG=str(folder / "config.json"), API_PORT=str(free_port())):
+    with (
+        Collector.running() as collector,
+        environment(
+            COMFYUI_URLS=urls,
+            GENONAUT_CONFIG=str(folder / "config.json"),
+            API_PORT=str(free_port()),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_BSP_SCHEDULE_DELAY="200",
+        ),
+    ):
         try:
             running = local.up("test")
             with httpx.Client(base_url=running["urls"]["api"], timeout=20) as api:
-                yield Stack(local, api, simulators)
+                yield Stack(local, api, simulators, collector)
         finally:
             shutil.copytree(local.state / "logs", ROOT / ".genonaut/e2e-logs", dirs_exist_ok=True)
             local.down()
@@ -260,6 +294,15 @@ def _sound_simulators(stack: Stack) -> Iterator[None]:
             simulator.start()
         httpx.delete(f"{simulator.url}/simulator/faults").raise_for_status()
     stack.wait_until_whole()
+
+
+@pytest.fixture
+def spare_simulator(tmp_path: Path) -> Iterator[Simulator]:
+    """One that the stack does not know."""
+    simulator = Simulator(tmp_path)
+    simulator.start()
+    yield simulator
+    simulator.kill()
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ def test_a_job_survives_the_death_of(stack, eventually, victim: str) -> None:
 
     assert job["status"] == "completed", job
     published = stack.published(job_id)
+    stack.settle()
     assert len(stack.items(job_id)) == 1
-    eventually(lambda: stack.notifications(user), reason="nobody was told")
     assert [each["related_content_id"] for each in stack.notifications(user)] == [published["content_id"]]
 
     def counted() -> bool:

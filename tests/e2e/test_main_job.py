@@ -1,6 +1,7 @@
 """The main job over real processes, and what may go wrong with one job."""
 
 import hashlib
+import itertools
 import json
 from typing import Any
 
@@ -8,6 +9,8 @@ import httpx
 import pytest
 
 from genonaut.platform.bus import Message
+
+TRACES = itertools.count(0x5EED)
 
 
 def counts(stack) -> tuple[int, int, int]:
@@ -78,6 +81,35 @@ def test_one_request_id_and_trace_run_through_everything_it_caused(stack, eventu
         rows = stack.sql(service, "SELECT type, traceparent FROM events WHERE correlation_id = 'e2e-request'")
         assert rows, service
         assert {row[1].split("-")[1] for row in rows} == {trace.split("-")[1]}, rows
+
+
+def test_one_trace_has_the_spans_of_everybody(stack, eventually) -> None:
+    """Over OTLP, from the request through the events to the worker and to those who hear of its picture."""
+    user = stack.user()
+    caller = "b7ad6b7169203331"
+    trace_id = f"{next(TRACES):032x}"
+    body = {"user_id": user, "job_type": "image_generation", "prompt": "p", "width": 64, "height": 64}
+    answer = stack.api.post("/api/v1/generation-jobs", json=body, headers={"traceparent": f"00-{trace_id}-{caller}-01"})
+    job_id = answer.json()["id"]
+    stack.published(job_id)
+
+    wanted = {
+        ("gateway", "POST /api/v1/generation-jobs"),
+        ("generation", "POST /api/v1/generation-jobs"),
+        ("driver", "process generation.job.requested"),
+        ("content", "process generation.job.completed"),
+        ("generation", "process content.item.created"),
+        ("notifications", "process generation.job.published"),
+    }
+
+    def spans():
+        trace = stack.collector.trace(trace_id)
+        return trace if wanted <= {(span.service, span.name) for span in trace} else None
+
+    trace = eventually(spans, reason=f"the trace is {stack.collector.trace(trace_id)}")
+    known = {span.span_id for span in trace} | {caller}
+    assert [span for span in trace if span.parent_id not in known] == []
+    assert str(job_id) not in "".join(span.name for span in trace)
 
 
 def test_cancel_while_it_waits(stack) -> None:
@@ -182,14 +214,8 @@ def test_a_redelivered_and_a_duplicated_event_change_nothing(stack, eventually) 
         work = await bus.jetstream.get_last_msg("GENERATION", f"generation.job.requested.{job_id}")
         await bus.publish("GENERATION_WORK", [Message("generation.work.image", work.data, f"again-{job_id}")])
 
-    async def settled(bus) -> bool:
-        infos = [
-            info for name in ("GENERATION", "GENERATION_WORK") for info in await bus.jetstream.consumers_info(name)
-        ]
-        return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in infos)
-
     stack.on_bus(again)
-    eventually(lambda: stack.on_bus(settled), reason="the repeats are not consumed")
+    stack.settle()
 
     assert stack.events(job_id) == ["requested", "started", "completed", "published"]
     assert [row[0] for row in stack.items(job_id)] == published["content_ids"]

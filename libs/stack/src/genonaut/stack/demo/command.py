@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import typer
@@ -20,7 +20,9 @@ from genonaut.stack.local import LocalStack
 console = Console(highlight=False)
 
 
-def demo() -> None:
+def demo(
+    pictures: Annotated[int, typer.Option(min=0, max=10_000, help="How many pictures the gallery has.")] = PICTURES,
+) -> None:
     """Start everything, hang a small gallery, and make an image in front of you.
 
     Exit code 0 says that all of it came true: the job, its image, the gallery item, the notification, the rollups, and
@@ -34,11 +36,11 @@ def demo() -> None:
             console.print(note, style="yellow")
         _said("Postgres, NATS JetStream, Valkey, five services, a driver and a ComfyUI are up")
         with httpx.Client(base_url=running["urls"]["api"], timeout=30) as api:
-            _play(api, stack, running)
+            _play(api, stack, running, pictures)
 
 
-def _play(api: httpx.Client, stack: LocalStack, running: dict[str, Any]) -> None:
-    people = _hang_gallery(api)
+def _play(api: httpx.Client, stack: LocalStack, running: dict[str, Any], pictures: int) -> None:
+    people = _hang_gallery(api, pictures)
     tour = Tour(api, people["demo"])
     before = tour.overview()
     job_id = tour.submit()
@@ -89,7 +91,7 @@ def _said(line: str) -> None:
     console.print(f"[green]✓[/] {line}")
 
 
-def _hang_gallery(api: httpx.Client) -> dict[str, str]:
+def _hang_gallery(api: httpx.Client, pictures: int) -> dict[str, str]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -98,9 +100,9 @@ def _hang_gallery(api: httpx.Client) -> dict[str, str]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("hanging the gallery", total=PICTURES)
-        people = seed(api, lambda done, total: progress.update(task, completed=done, total=total))
-    _said(f"A gallery of {PICTURES} pictures by {len(people) - 1} people, with a hierarchy of tags")
+        task = progress.add_task("hanging the gallery", total=pictures)
+        people = seed(api, pictures, lambda done: progress.update(task, completed=done))
+    _said(f"A gallery of {pictures} pictures by {len(people) - 1} people, with a hierarchy of tags")
     return people
 
 

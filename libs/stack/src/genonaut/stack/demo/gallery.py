@@ -66,7 +66,7 @@ class Picture:
     tags: Sequence[str] = field(default_factory=tuple)
 
 
-def pictures(count: int = PICTURES) -> Iterator[Picture]:
+def pictures(count: int) -> Iterator[Picture]:
     """The same ones every time, each with a title of its own."""
     choose = random.Random(20260102)  # noqa: S311 - a picture, not a secret
     for number in range(1, count + 1):
@@ -85,20 +85,23 @@ def pictures(count: int = PICTURES) -> Iterator[Picture]:
         )
 
 
-def seed(api: httpx.Client, on_progress: Callable[[int, int], None]) -> dict[str, str]:
-    """Makes whatever is missing of the gallery. Returns the people's ids by name. Raises httpx.HTTPStatusError."""
+def seed(api: httpx.Client, count: int, on_progress: Callable[[int], None]) -> dict[str, str]:
+    """Makes whatever is missing of the gallery's first `count` pictures; `on_progress` hears how many hang.
+
+    Returns the people's ids by name. Raises httpx.HTTPStatusError.
+    """
     people = {name: _person(api, name) for name in PEOPLE}
     hanging = _titles(api, people)
-    missing = [picture for picture in pictures() if picture.title not in hanging]
+    missing = [picture for picture in pictures(count) if picture.title not in hanging]
     if missing:
         for tag, parents in TAGS.items():
             _accept(api.post("/api/v1/tags", json={"slug": tag, "parents": list(parents)}), also=409)
-    done = PICTURES - len(missing)
-    on_progress(done, PICTURES)
+    done = count - len(missing)
+    on_progress(done)
     with ThreadPoolExecutor(3) as threads:
         for _ in threads.map(lambda picture: _hang(api, picture, people), missing):
             done += 1
-            on_progress(done, PICTURES)
+            on_progress(done)
     return people
 
 

@@ -1,0 +1,79 @@
+"""The README's first command, as a newcomer runs it, with a stack of its own and fewer pictures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genonaut.stack.local import LocalStack
+
+ROOT = Path(__file__).parents[2]
+
+
+def demo(state: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`make demo` after its setup."""
+    known = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return subprocess.run(
+        [sys.executable, "-m", "genonaut.platform.cli", "demo", "--pictures", "6"],
+        cwd=ROOT,
+        env={**known, "GENONAUT_STATE": str(state), "COLUMNS": "200", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("demo")
+    folder.chmod(0o755)
+    yield folder / "state"
+    LocalStack(ROOT, folder / "state").reset()
+
+
+def test_all_of_it_comes_true_twice(state: Path) -> None:
+    first = demo(state)
+    assert (first.returncode, first.stderr) == (0, ""), first.stdout
+    told = [line for line in first.stdout.splitlines() if line.startswith("✓")]
+    for line, part in zip(
+        told,
+        [
+            "five services, a driver and a ComfyUI are up",
+            "A gallery of 6 pictures by 3 people",
+            "Job 1 is accepted",
+            "The image is made",
+            "The gallery has it as item 7, 512 x 768",
+            "demo is told, once",
+            "The rollup counts it: 1 requested, 1 made, 1 images",
+            "So does the request rollup",
+            "Every projection, rebuilt from its history, equals the live tables",
+        ],
+        strict=True,
+    ):
+        assert part in line
+    running = json.loads((state / "stack.json").read_text())
+    for url in running["urls"].values():
+        assert url in first.stdout
+    assert (state / "demo/job-1.png").stat().st_size > 10_000
+
+    second = demo(state)
+    assert (second.returncode, second.stderr) == (0, ""), second.stdout
+    assert "Job 2 is accepted" in second.stdout
+    assert "The gallery has it as item 8" in second.stdout
+
+
+def test_what_does_not_come_true_is_said_and_is_no_success(state: Path, spare_simulator) -> None:
+    """With a ComfyUI of its owner's choice, whose sampler fails."""
+    LocalStack(ROOT, state).down()
+    spare_simulator.faults(error_at_node="KSampler")
+
+    failed = demo(state, COMFYUI_URLS=spare_simulator.url)
+
+    assert failed.returncode == 1, failed.stdout
+    assert "✓ Job 3 is accepted" in failed.stdout
+    assert "✗ The job failed: KSampler failed" in failed.stdout
+    assert "Traceback" not in failed.stdout + failed.stderr
