@@ -17,6 +17,8 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from genonaut.contracts.streams import Durable
+
 log = structlog.get_logger()
 
 MAX_BATCH = 250
@@ -101,6 +103,14 @@ class Bus:
         answer = orjson.loads((await self.client.request("$JS.API.INFO", b"", timeout=2)).data)
         if error := answer.get("error"):
             raise PublishError(f"JetStream does not work: {error.get('description')}")
+
+    async def is_caught_up(self, durable: Durable) -> bool:
+        """Whether everything on the bus for this durable has been handled. No, too, when the bus does not say."""
+        try:
+            info = await self.jetstream.consumer_info(durable.stream.name, durable.name)
+        except (nats.errors.Error, nats.js.errors.Error):
+            return False
+        return bool(info.num_pending == 0 and info.num_ack_pending == 0)
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> None:
         """All of them are in the stream when this returns, in order. Raises PublishError, after which some may be."""

@@ -1,13 +1,15 @@
 """Asking for jobs, seeing them, cancelling them: over HTTP, with real servers behind."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from genonaut.contracts import Envelope
+from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.generation import JobCancelled, JobRequested
+from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.generation.service import service
 from genonaut.testkit.platforms import eventually
 
@@ -173,6 +175,25 @@ async def test_a_bad_body_is_refused(world) -> None:
     for content, media_type, status, code in BAD_BODIES:
         response = await world.api.client.post(JOBS, content=content, headers={"content-type": media_type})
         assert_problem(response, status, code)
+
+
+async def test_a_user_whose_news_is_held_up_is_not_called_unknown(world) -> None:
+    bus, user_id = world.platform.bus, uuid4()
+    soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    await bus.jetstream.pause_consumer("CONTENT", GENERATION_USERS.name, soon)
+    await world.say(UserRegistered(user_id=user_id, username="ada", email="ada@example.org"), user_id)
+
+    answers = [
+        await world.api.client.post(JOBS, json={"user_id": str(user_id), "prompt": "p"}),
+        await world.api.client.get(f"/api/v1/users/{user_id}/generation-jobs"),
+    ]
+
+    for response in answers:
+        assert_problem(response, 503, "UNAVAILABLE")
+        assert response.headers["retry-after"] == "2"
+    await bus.jetstream.resume_consumer("CONTENT", GENERATION_USERS.name)
+    await eventually(lambda: bus.is_caught_up(GENERATION_USERS))
+    assert (await world.ask(user_id=user_id))["status"] == "pending"
 
 
 async def test_an_unknown_job_is_not_there(world) -> None:

@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Response
 
 from genonaut.contracts.generation import JobType
+from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.generation.jobs import queries
 from genonaut.generation.jobs.commands import request_job
 from genonaut.generation.jobs.domain import JOB, CancelJob, JobEndedError
 from genonaut.generation.jobs.schemas import AnyStatus, Cancellation, Job, JobEvents, NewJob, stored_status
 from genonaut.generation.jobs.tables import jobs
 from genonaut.generation.users.queries import is_known
-from genonaut.platform.http.errors import ConflictError, InvalidError, NotFoundError
+from genonaut.platform.http.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_list, list_query
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import Runtime, RuntimeDep
@@ -136,7 +137,12 @@ async def job_events(
 
 
 async def _is_known(runtime: Runtime[Any], user_id: UUID) -> bool:
-    return await is_known(runtime.database, user_id, within=runtime.settings.user_wait_seconds)
+    """Whether this is a user. Raises UnavailableError while the news of them may still be under way."""
+    if await is_known(runtime.database, user_id, within=runtime.settings.user_wait_seconds):
+        return True
+    if not await runtime.bus.is_caught_up(GENERATION_USERS):
+        raise UnavailableError("The news of new users is held up, so nobody can say whether this is one of them.")
+    return await is_known(runtime.database, user_id, within=0)
 
 
 async def _job(runtime: Runtime[Any], job_id: int, viewer: UUID | None) -> Job:
