@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
+from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
-from genonaut.platform import consumer_loop, dead_letters
+from genonaut.platform import consumer_loop, dead_letters, metrics
 from genonaut.platform.bus import Message
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import Consumer
@@ -141,6 +142,45 @@ async def test_what_fails_is_tried_again(toy) -> None:
 
     assert handled == [user]
     assert await letters(toy) == []
+
+
+async def test_the_figures_show_what_stands_still(toy, monkeypatch) -> None:
+    """A lag that is stated only when something is handled says least when it matters most."""
+    monkeypatch.setattr(consumer_loop, "MEASURE_SECONDS", 0.02)
+    blocked = asyncio.Event()
+
+    async def react(store, connection, event, envelope) -> None:
+        await blocked.wait()
+
+    def figure(name: str) -> float:
+        return metrics.REGISTRY.get_sample_value(name, {"consumer": DURABLE.name}) or 0.0
+
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, envelope(uuid4()), envelope(uuid4()))
+        await eventually(lambda: figure("consumer_lag_seconds") > 0.5)
+        assert figure("consumer_pending_messages") == 2
+        blocked.set()
+        await eventually(lambda: figure("consumer_pending_messages") == figure("consumer_lag_seconds") == 0)
+
+
+async def test_what_comes_after_another_durable_waits_for_it(toy) -> None:
+    handled: list[UUID] = []
+
+    async def react(store, connection, event, envelope) -> None:
+        handled.append(event.user_id)
+
+    jetstream, first, second = toy.platform.bus.jetstream, uuid4(), uuid4()
+    await publish(toy, envelope(first))
+    async with consuming(toy, Consumer.react(DURABLE, react, after=GENERATION_USERS)):
+        await eventually(lambda: _in_hand(jetstream))
+        assert handled == []
+        async with consuming(toy, Consumer.react(GENERATION_USERS, nothing)):
+            await publish(toy, envelope(second))
+            await eventually(lambda: handled == [first, second])
+
+
+async def _in_hand(jetstream) -> bool:
+    return (await jetstream.consumer_info("CONTENT", DURABLE.name)).num_ack_pending == 1
 
 
 async def test_poison_is_parked_whole_and_its_neighbours_go_on(toy) -> None:

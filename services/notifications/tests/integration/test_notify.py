@@ -6,10 +6,11 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from genonaut.contracts.generation import JobFailed
-from genonaut.contracts.streams import NOTIFICATIONS_JOBS, stream_of
+from genonaut.contracts.streams import NOTIFICATIONS_JOBS, NOTIFICATIONS_RECIPIENTS, stream_of
 from genonaut.notifications.feed.consumers import USERS_MAY_BE_LATE_BY
 from genonaut.notifications.service import service
 from genonaut.platform.bus import Message
+from genonaut.platform.events import utc_now
 from genonaut.testkit.platforms import eventually
 
 
@@ -49,6 +50,27 @@ async def test_a_job_of_somebody_not_known_yet_waits_for_them(world, running) ->
     await world.publish_job(user_id)
     await eventually(lambda: world.is_tried_again(NOTIFICATIONS_JOBS))
     await world.register(user_id)
+    await world.all_heard()
+
+    assert [row.user_id for row in await notifications(running)] == [user_id]
+
+
+async def test_who_has_just_asked_for_notifications_gets_the_next_one(world, running) -> None:
+    """Though the news of it comes on a stream of its own, which is behind."""
+    user_id = await world.register(enabled=False)
+    await world.all_heard()
+    jetstream = world.platform.bus.jetstream
+    soon = (utc_now() + timedelta(minutes=1)).isoformat()
+    await jetstream.pause_consumer("CONTENT", NOTIFICATIONS_RECIPIENTS.name, soon)
+    await world.prefer(user_id, 2, notifications_enabled=True)
+    await world.publish_job(user_id)
+
+    async def in_hand() -> bool:
+        return (await jetstream.consumer_info("GENERATION", NOTIFICATIONS_JOBS.name)).num_ack_pending == 1
+
+    await eventually(in_hand)
+    assert await notifications(running) == []
+    await jetstream.resume_consumer("CONTENT", NOTIFICATIONS_RECIPIENTS.name)
     await world.all_heard()
 
     assert [row.user_id for row in await notifications(running)] == [user_id]

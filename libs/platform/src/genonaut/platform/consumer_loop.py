@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ STILL_SECONDS = 20.0
 """A loop that has not come round for longer shows as not ready."""
 FETCH_SECONDS = 2.0
 """A request that a restart of the bus forgot is made again after this and `pull.ANSWER_SECONDS`."""
+MEASURE_SECONDS = 5.0
 GATE_SECONDS = 0.2
 """Before a closed gate is asked again; growing up to FETCH_SECONDS."""
 
@@ -68,10 +70,13 @@ class ConsumerLoop:
         database: Database,
         batch: int = 1,
         fetch: int = 64,
+        after: Durable | None = None,
         gate: Gate | None = None,
         patience: float | None = EFFECT_SECONDS,
     ) -> None:
-        """`gate` is asked before every fetch; while it says no, nothing is taken from those who could handle it.
+        """`after` is a durable that must be caught up before what was fetched is handled.
+
+        `gate` is asked before every fetch; while it says no, nothing is taken from those who could handle it.
 
         `patience` is how many seconds one effect may take before the loop counts as standing still; None for work that
         takes its time.
@@ -82,15 +87,25 @@ class ConsumerLoop:
         self.database = database
         self.batch = batch
         self.fetch = max(fetch, batch)
+        self.after = after
         self.gate = gate
         self.patience = patience
         self._alive_at = monotonic()
         self._effect_since: float | None = None
+        self._reached = datetime.now(UTC)
+        """When what is in hand, or else was handled last, came into the stream."""
         self._stop = asyncio.Event()
         self._failures: dict[str, float] = {}
 
     async def run(self) -> None:
         """Until `stop`; a message in hand is finished first. Outages of the bus are waited out."""
+        measuring = asyncio.create_task(self._measure())
+        try:
+            await self._consume()
+        finally:
+            measuring.cancel()
+
+    async def _consume(self) -> None:
         while not self._stop.is_set():
             try:
                 pull = await Pull.open(self.bus.client, stream=self.durable.stream.name, consumer=self.durable.name)
@@ -114,20 +129,40 @@ class ConsumerLoop:
 
     async def check(self) -> None:
         """Raises when the durable does not answer or the loop has stood still for longer than it may."""
-        info = await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
-        metrics.CONSUMER_PENDING.labels(consumer=self.durable.name).set(info.num_pending or 0)
+        await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
         now = monotonic()
         if now - self._alive_at > STILL_SECONDS:
             raise TimeoutError(f"consumer {self.durable.name} stands still")
         if self.patience is not None and self._effect_since is not None and now - self._effect_since > self.patience:
             raise TimeoutError(f"consumer {self.durable.name} is stuck in one effect")
 
+    async def _measure(self) -> None:
+        """States every few seconds how much waits, whether or not anything moves."""
+        while True:
+            try:
+                await self._state_lag()
+            except (nats.errors.Error, nats.js.errors.Error) as error:
+                log.debug("consumer.not_measured", consumer=self.durable.name, error=type(error).__name__)
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _state_lag(self) -> None:
+        info = await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
+        now = datetime.now(UTC)
+        if not (waiting := (info.num_pending or 0) + (info.num_ack_pending or 0)):
+            self._reached = now
+        metrics.CONSUMER_PENDING.labels(consumer=self.durable.name).set(waiting)
+        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(max(0.0, (now - self._reached).total_seconds()))
+
     async def _may_fetch(self) -> bool:
         """True as soon as the gate is open, false as soon as the loop shall stop."""
+        return not self._stop.is_set() if self.gate is None else await self._until(self.gate)
+
+    async def _until(self, is_so: Gate) -> bool:
+        """True as soon as it is so, false as soon as the loop shall stop."""
         waits = GATE_SECONDS
         while not self._stop.is_set():
             self._alive_at = monotonic()
-            if self.gate is None or await self._unless_stopped(self.gate()):
+            if await self._unless_stopped(is_so()):
                 return not self._stop.is_set()
             await self._unless_stopped(asyncio.sleep(waits))
             waits = min(waits * 2, FETCH_SECONDS)
@@ -159,11 +194,15 @@ class ConsumerLoop:
                 except UndecodableError as error:
                     await self._bury(message, error)
             try:
+                if decoded and self.after:
+                    await self._until(partial(self.bus.is_caught_up, self.after))
                 for start in range(0, len(decoded), self.batch):
                     if self._stop.is_set():
                         await self._hand_back(messages)
                         return
-                    await self._process(decoded[start : start + self.batch])
+                    part = decoded[start : start + self.batch]
+                    self._reached = part[0][0].metadata.timestamp
+                    await self._process(part)
             except asyncio.CancelledError:  # the process cannot wait for the effect; the next one need not wait either
                 await self._hand_back(messages)
                 raise
@@ -191,8 +230,6 @@ class ConsumerLoop:
             await message.ack()
             self._failures.pop(str(recorded.envelope.id), None)
             self._count(recorded.envelope.type, "ack")
-        age = datetime.now(UTC) - received[-1][1].envelope.time
-        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(age.total_seconds())
 
     async def _one_by_one(self, received: Sequence[tuple[Msg, Recorded]]) -> None:
         for one in received:

@@ -47,6 +47,8 @@ class Consumer:
     """Events in one transaction."""
     inbox: bool = True
     """False when the effect recognises a repeat by a key of its own."""
+    after: Durable | None = None
+    """One whose events must all be handled first: what the effect looks up comes from there."""
 
     def __post_init__(self) -> None:
         if (self.handle is None) is (self.reaction is None):
@@ -60,9 +62,10 @@ class Consumer:
         return cls(projection.source, handle=projection.apply, batch=batch, inbox=not projection.keyed)
 
     @classmethod
-    def react(cls, durable: Durable, reaction: Reaction[E]) -> "Consumer":
+    def react(cls, durable: Durable, reaction: Reaction[E], *, after: Durable | None = None) -> "Consumer":
         """Run `async (store, connection, event, envelope)` for each event, in one transaction with its inbox row."""
-        return cls(durable, reaction=reaction)  # type: ignore[arg-type]  # called with the durable's own events only
+        # The reaction is called with the durable's own events only.
+        return cls(durable, reaction=reaction, after=after)  # type: ignore[arg-type]
 
     def effect(self, database: Database, store: EventStore) -> Effect:
         """One transaction for the inbox and for what the events cause."""

@@ -46,13 +46,13 @@ EVENTS_CONSUMED = Counter(
 )
 CONSUMER_PENDING = Gauge(
     "consumer_pending_messages",
-    "Messages of the stream that wait for this consumer.",
+    "Messages that this consumer has yet to handle, those in hand included.",
     ["consumer"],
     registry=REGISTRY,
 )
 CONSUMER_LAG = Gauge(
     "consumer_lag_seconds",
-    "Age of the event that was handled last, when it was handled.",
+    "For how long the oldest message that is not handled has waited; 0 when none is.",
     ["consumer"],
     registry=REGISTRY,
 )

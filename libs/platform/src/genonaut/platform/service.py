@@ -138,6 +138,7 @@ class Service(Generic[Cfg]):
                         bus=runtime.bus,
                         database=runtime.database,
                         batch=consumer.batch,
+                        after=consumer.after,
                     )
                 )
             for workers in self.workers:

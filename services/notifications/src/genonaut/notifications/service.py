@@ -1,6 +1,6 @@
 """The notifications service on one page."""
 
-from genonaut.contracts.streams import NOTIFICATIONS_JOBS
+from genonaut.contracts.streams import NOTIFICATIONS_JOBS, NOTIFICATIONS_RECIPIENTS
 from genonaut.notifications.feed.api import router
 from genonaut.notifications.feed.consumers import notify
 from genonaut.notifications.feed.projection import feed
@@ -17,6 +17,7 @@ service = Service(
     projections=[recipients, feed],
     consumers=[
         Consumer.follow(recipients, batch=200),
-        Consumer.react(NOTIFICATIONS_JOBS, notify),
+        # Whoever has just asked for notifications is not to miss one because that news is still on its way.
+        Consumer.react(NOTIFICATIONS_JOBS, notify, after=NOTIFICATIONS_RECIPIENTS),
     ],
 )
