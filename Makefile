@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: help setup demo up down reset status test lint types imports unit integration e2e format lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv from requirements.lock (every target does it by itself)
 	@deploy/setup.sh

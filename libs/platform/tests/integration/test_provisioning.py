@@ -6,6 +6,7 @@ import pytest_asyncio
 from sqlalchemy.engine import make_url
 
 from genonaut.contracts.streams import DURABLES, STREAMS
+from genonaut.platform import provisioning
 from genonaut.platform.provisioning import (
     SERVICES,
     Passwords,
@@ -111,3 +112,10 @@ def test_a_missing_password_is_named_and_none_has_a_default(monkeypatch) -> None
 
     with pytest.raises(ProvisioningError, match="DB_PASSWORD_RW, DB_PASSWORD_RO, DB_PASSWORD_CONTENT"):
         Passwords.from_environment()
+
+
+async def test_a_server_whose_messages_are_too_small_is_refused(nats: str, monkeypatch) -> None:
+    monkeypatch.setattr(provisioning, "REQUIRED_PAYLOAD", 2 * 1024 * 1024)
+
+    with pytest.raises(ProvisioningError, match="takes 1048576: set its max_payload"):
+        await provision_bus(nats)

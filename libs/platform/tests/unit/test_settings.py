@@ -67,6 +67,15 @@ def test_a_section_that_nobody_reads_is_refused(tmp_path: Path) -> None:
         ShopSettings.load()
 
 
+@pytest.mark.parametrize("section", ["common", "content"])
+def test_a_secret_in_the_file_is_refused_by_name_and_not_shown(tmp_path: Path, section: str) -> None:
+    write_config(tmp_path, {section: {"api-secret-key": "hidden-key", "database_admin_url": "hidden-url"}})
+
+    with pytest.raises(SettingsError, match="environment: API_SECRET_KEY, DATABASE_ADMIN_URL") as raised:
+        ShopSettings.load()
+    assert "hidden" not in str(raised.value)
+
+
 @pytest.mark.parametrize("content", [[], {"common": []}, "text"])
 def test_a_file_of_the_wrong_shape_is_refused(tmp_path: Path, content: object) -> None:
     write_config(tmp_path, json.dumps(content))

@@ -36,6 +36,8 @@ from genonaut.platform.trouble import ExpectedError
 log = structlog.get_logger()
 
 CREATE_TRIES = 5
+REQUIRED_PAYLOAD = 1024 * 1024
+"""Bytes of one message. See `events.MAX_EVENT_BYTES`."""
 
 SERVICES = ("content", "generation", "analytics", "notifications")
 """Those with a database of their own. The gateway keeps nothing."""
@@ -141,7 +143,7 @@ async def provision_bus(url: str) -> None:
     """Streams and durables as data say. Raises ProvisioningError when the server is too old or JetStream is off."""
     bus = await Bus.connect(url, name="genonaut-provisioning")
     try:
-        await _require_level(bus)
+        await _require_fitness(bus)
         for stream in STREAMS:
             await _ensure_stream(bus.jetstream, stream)
         for durable in DURABLES:
@@ -150,7 +152,7 @@ async def provision_bus(url: str) -> None:
         await bus.close()
 
 
-async def _require_level(bus: Bus) -> None:
+async def _require_fitness(bus: Bus) -> None:
     info: dict[str, Any] = orjson.loads((await bus.client.request("$JS.API.INFO", b"", timeout=5)).data)
     # An older server accepts settings it does not know, such as allow_atomic, and ignores them.
     level = info.get("api", {}).get("level", 0)
@@ -158,6 +160,11 @@ async def _require_level(bus: Bus) -> None:
         raise ProvisioningError(
             f"Genonaut needs nats-server 2.12 or newer with JetStream; this one has API level {level} "
             f"({bus.client.connected_server_version})"
+        )
+    if bus.client.max_payload < REQUIRED_PAYLOAD:
+        raise ProvisioningError(
+            f"Genonaut's events can have {REQUIRED_PAYLOAD} bytes, this nats-server takes {bus.client.max_payload}: "
+            "set its max_payload to 1MB or more"
         )
 
 

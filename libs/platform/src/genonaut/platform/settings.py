@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AnyUrl, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -43,7 +43,6 @@ class ProcessSettings(BaseSettings):
     nats_url: SecretStr = Field(description="NATS with JetStream.")
     api_host: str = "0.0.0.0"  # noqa: S104 - the documented default; containers need it
     api_port: int = 8001
-    api_debug: bool = False
     api_secret_key: SecretStr = Field(description="Signs cursors and tokens.")
     log_level: str = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -106,7 +105,19 @@ class _ConfigFile(PydanticBaseSettingsSource):
             raise SettingsError(f"{path} has sections that nobody reads: {', '.join(sorted(strangers))}")
         section: str = self.settings_cls.section  # type: ignore[attr-defined]  # every ProcessSettings has one
         values = {**sections.get("common", {}), **sections.get(section, {})}
-        return {key.replace("-", "_"): value for key, value in values.items()}
+        settings = {key.replace("-", "_"): value for key, value in values.items()}
+        if secrets := settings.keys() & _secrets(self.settings_cls):
+            named = ", ".join(sorted(secret.upper() for secret in secrets))
+            raise SettingsError(f"{path} holds secrets. Take them out, and set in the environment: {named}")
+        return settings
+
+
+def _secrets(settings: type[BaseSettings]) -> set[str]:
+    return {name for name, field in settings.model_fields.items() if SecretStr in _types(field.annotation)}
+
+
+def _types(annotation: Any) -> tuple[Any, ...]:
+    return (annotation, *get_args(annotation))
 
 
 def config_path() -> Path | None:

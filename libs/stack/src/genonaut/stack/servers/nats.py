@@ -98,7 +98,6 @@ class Nats(Server):
             f'server_name: "{self.server_name}"\n'
             f'listen: "127.0.0.1:{self.port}"\n'
             f'http: "127.0.0.1:{self.monitor_port}"\n'
-            "max_payload: 8MB\n"
             "jetstream {\n"
             f"  store_dir: {json.dumps(str(self.home))}\n"
             f"  sync_interval: {'always' if self.durable else '2m'}\n"
