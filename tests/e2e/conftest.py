@@ -197,13 +197,8 @@ class Stack:
         """Returns when every event has left its outbox and been handled by all who follow it."""
 
         async def consumed(bus: Bus) -> bool:
-            infos = [
-                info
-                for durable in DURABLES
-                for info in [await bus.jetstream.consumer_info(durable.stream.name, durable.name)]
-                if durable.stream is not REQUESTS  # every look makes another
-            ]
-            return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in infos)
+            followed = [each for each in DURABLES if each.stream is not REQUESTS]  # every look is another request
+            return all([await bus.is_caught_up(durable) for durable in followed])
 
         def settled() -> bool:
             empty = all(

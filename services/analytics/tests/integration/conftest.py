@@ -29,7 +29,7 @@ from genonaut.platform.bus import Message
 from genonaut.platform.database import Database
 from genonaut.platform.events import utc_now
 from genonaut.platform.projections import Recorded
-from genonaut.testkit.platforms import FakeClock, Platform, Running, eventually
+from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 ADA = UUID(int=1)
 IMAGE = StoredImage(sha256="0" * 64, media_type="image/png", width=64, height=64, size_bytes=1)
@@ -130,16 +130,7 @@ class World:
 
     async def all_heard(self) -> None:
         """Everything that was said is handled and acked."""
-
-        async def heard() -> bool:
-            for consumer in service.consumers:
-                durable = consumer.durable
-                info = await self.platform.bus.jetstream.consumer_info(durable.stream.name, durable.name)
-                if info.num_pending or info.num_ack_pending:
-                    return False
-            return True
-
-        await eventually(heard, reason="the service did not hear everything")
+        await self.platform.settled(*(consumer.durable for consumer in service.consumers))
 
 
 TABLES = [table for projection in service.projections for table in projection.tables]

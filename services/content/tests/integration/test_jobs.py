@@ -62,11 +62,6 @@ async def say(gallery, envelope: Envelope, *, message_id: str | None = None) -> 
     await gallery.platform.bus.publish("GENERATION", [message])
 
 
-async def settled(gallery) -> bool:
-    info = await gallery.platform.bus.jetstream.consumer_info("GENERATION", CONTENT_JOBS.name)
-    return info.num_pending == 0 and info.num_ack_pending == 0
-
-
 async def published(gallery) -> list[ItemCreated]:
     """What the bus was told, in its order."""
     jetstream = gallery.platform.bus.jetstream
@@ -81,7 +76,7 @@ async def test_every_image_becomes_an_item(gallery, picture) -> None:
     envelope = enveloped(gallery, completed(ada, images))
 
     await say(gallery, envelope)
-    await eventually(lambda: settled(gallery))
+    await gallery.platform.settled(CONTENT_JOBS)
 
     items = sorted((await gallery.get("/content"))["items"], key=lambda item: item["id"])
     assert [item["image"]["sha256"] for item in items] == [image.sha256 for image in images]
@@ -124,7 +119,7 @@ async def test_a_redelivered_a_doubled_and_a_restated_completion_change_nothing(
     await say(gallery, envelope)
     await say(gallery, envelope, message_id="the same event under another message id")
     await say(gallery, enveloped(gallery, event))
-    await eventually(lambda: settled(gallery))
+    await gallery.platform.settled(CONTENT_JOBS)
 
     assert await gallery.rows("SELECT job_id, image_index FROM content_items_all ORDER BY id") == [(JOB, 0), (JOB, 1)]
     assert await gallery.rows("SELECT count(*) FROM events WHERE type = 'content.item.created'") == [(2,)]
@@ -145,7 +140,7 @@ async def test_it_is_all_of_them_or_none(gallery, picture, monkeypatch) -> None:
 
     monkeypatch.setattr(commands, "create", failing)
     await say(gallery, enveloped(gallery, completed(ada, await stored(gallery, picture))))
-    await eventually(lambda: settled(gallery))
+    await gallery.platform.settled(CONTENT_JOBS)
 
     assert calls == [[(0,)]] * 4
     assert await gallery.rows("SELECT count(*) FROM content_items_all") == [(2,)]
@@ -155,7 +150,7 @@ async def test_a_private_job_makes_private_items(gallery, picture) -> None:
     ada = await gallery.user()
 
     await say(gallery, enveloped(gallery, completed(ada, await stored(gallery, picture, 1), is_private=True)))
-    await eventually(lambda: settled(gallery))
+    await gallery.platform.settled(CONTENT_JOBS)
 
     assert await gallery.ids("/content") == []
     (item,) = (await gallery.get("/content", user_id=ada))["items"]
@@ -175,7 +170,7 @@ async def test_a_picture_is_not_lost_to_a_word(gallery, picture, given, kept) ->
     event = completed(ada, await stored(gallery, picture, 1), tags=given, title="  ", prompt="p" * 300)
 
     await say(gallery, enveloped(gallery, event))
-    await eventually(lambda: settled(gallery))
+    await gallery.platform.settled(CONTENT_JOBS)
 
     (item,) = (await gallery.get("/content"))["items"]
     assert (item["tags"], item["title"]) == (kept, "p" * 255)

@@ -15,7 +15,7 @@ from genonaut.contracts.streams import Durable, stream_of
 from genonaut.notifications.service import service
 from genonaut.platform.bus import Message
 from genonaut.platform.projections import Recorded
-from genonaut.testkit.platforms import FakeClock, Platform, Running, eventually
+from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 
 @dataclass
@@ -94,16 +94,7 @@ class World:
 
     async def all_heard(self) -> None:
         """Everything that was said is handled and acked."""
-
-        async def heard() -> bool:
-            for consumer in service.consumers:
-                durable = consumer.durable
-                info = await self.platform.bus.jetstream.consumer_info(durable.stream.name, durable.name)
-                if info.num_pending or info.num_ack_pending:
-                    return False
-            return True
-
-        await eventually(heard, reason="the service did not hear everything")
+        await self.platform.settled(*(consumer.durable for consumer in service.consumers))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
 
-from genonaut.contracts.streams import STREAMS
+from genonaut.contracts.streams import STREAMS, Durable
 from genonaut.platform.bus import Bus
 from genonaut.platform.database import Database
 from genonaut.platform.events import Clock, utc_now
@@ -80,6 +81,11 @@ class Platform:
             "api_host": "127.0.0.1",
         }
         return service.settings(**(values | overrides))
+
+    async def settled(self, *durables: Durable) -> None:
+        """Returns when everything on the bus for these durables is handled and acked. Raises AssertionError."""
+        for durable in durables:
+            await eventually(partial(self.bus.is_caught_up, durable), reason=f"{durable.name} does not get done")
 
     @asynccontextmanager
     async def running(

@@ -7,17 +7,8 @@ import pytest
 
 from genonaut.contracts.streams import GENERATION_ITEMS
 from genonaut.generation.service import service
-from genonaut.testkit.platforms import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
-
-
-async def all_heard(world) -> None:
-    async def heard() -> bool:
-        info = await world.platform.bus.jetstream.consumer_info("CONTENT", GENERATION_ITEMS.name)
-        return not info.num_pending and not info.num_ack_pending
-
-    await eventually(heard)
 
 
 async def test_items_may_come_in_any_order_and_more_than_once(world) -> None:
@@ -25,7 +16,7 @@ async def test_items_may_come_in_any_order_and_more_than_once(world) -> None:
     for order, job_id in jobs.items():
         for index in [*order, *order]:
             await world.item(job_id, 10 * job_id + index, index=index, count=3)
-    await all_heard(world)
+    await world.platform.settled(GENERATION_ITEMS)
 
     for job_id in jobs.values():
         job = await world.job(job_id)
@@ -39,7 +30,7 @@ async def test_a_job_is_not_published_before_the_last_item(world) -> None:
     await world.item(job_id, 7, index=0, count=2)
     await world.item(None, 8)
     await world.item(12345, 9)
-    await all_heard(world)
+    await world.platform.settled(GENERATION_ITEMS)
 
     assert "JobPublished" not in await world.story(job_id)
     await world.item(job_id, 10, index=1, count=2)
