@@ -4,13 +4,21 @@ from typing import Any
 
 import pytest
 
-READS = ["/content", "/content-auto", "/content/unified", "/content/stats/unified"]
+from genonaut.content.tags.domain import id_of
+
+READS = ["/content", "/content-auto", "/content/unified", "/content/stats/unified", "/tags", "/tags/hierarchy"]
 
 
 async def everything(gallery, viewer: str | None) -> list[Any]:
     """Each read's answer, without its cursors."""
     parameters = {"user_id": viewer} if viewer else {}
-    filters: list[dict[str, str]] = [{}, {"tag": "secret"}, {"creator_id": gallery.users[0]}, {"search_term": "secret"}]
+    filters: list[dict[str, str]] = [
+        {},
+        {"tag": "secret"},
+        {"tag": "known"},
+        {"creator_id": gallery.users[0]},
+        {"search_term": "secret"},
+    ]
     return [await gallery.get(path, **parameters, **more) for path in READS for more in filters]
 
 
@@ -18,18 +26,21 @@ async def everything(gallery, viewer: str | None) -> list[Any]:
 async def test_a_private_item_changes_nothing_for_others(gallery, picture, path) -> None:
     ada, bob = await gallery.user("ada"), await gallery.user("bob")
     gallery.users = [ada, bob]
-    await gallery.item(bob, path, tags=["secret"])
+    await gallery.item(bob, path, tags=["known"])
     before = {viewer: await everything(gallery, viewer) for viewer in (None, bob)}
     image = await gallery.image(picture(1), user_id=ada)
 
-    secret = await gallery.item(ada, path, title="secret", tags=["secret"], is_private=True, image=image["sha256"])
+    secret = await gallery.item(
+        ada, path, title="secret", tags=["secret", "known"], is_private=True, image=image["sha256"]
+    )
 
     assert {viewer: await everything(gallery, viewer) for viewer in (None, bob)} == before
     for viewer in ({}, {"user_id": bob}):
         problem = await gallery.problem("GET", f"{path}/{secret['id']}", params=viewer)
         assert problem == (404, "NOT_FOUND")
     assert await gallery.get(f"{path}/{secret['id']}", user_id=ada) == secret
-    assert await gallery.ids(path, user_id=ada, tag="secret") == [secret["id"], secret["id"] - 1]
+    assert await gallery.ids(path, user_id=ada, tag="secret") == [secret["id"]]
+    assert await gallery.ids(path, user_id=ada, tag="known") == [secret["id"], secret["id"] - 1]
     stats = await gallery.get("/content/stats/unified", user_id=ada)
     assert sorted(stats.values()) == [0, 0, 1, 1]
 
@@ -67,3 +78,33 @@ async def test_who_brings_the_same_bytes_may_use_them(gallery, picture) -> None:
 
     answer = await gallery.client.get(f"/api/v1/images/{image['sha256']}")
     assert (answer.status_code, answer.headers["cache-control"][:7]) == (200, "public,")
+
+
+async def test_a_tag_of_private_items_is_nobody_elses_until_it_is_shown(gallery) -> None:
+    ada, bob = await gallery.user(), await gallery.user()
+    await gallery.item(ada, tags=["diary"], is_private=True)
+    diary = str(id_of("diary"))
+
+    async def seen() -> list[str]:
+        return [tag["slug"] for tag in (await gallery.get("/tags"))["items"]]
+
+    # An id could be guessed from a word; it must not tell whether the word is in use.
+    for tag in (diary, str(id_of("never-used"))):
+        item = {
+            "title": "t",
+            "content_type": "text",
+            "content_data": "x",
+            "prompt": "p",
+            "creator_id": bob,
+            "tags": [tag],
+        }
+        assert await gallery.problem("POST", "/content", json=item) == (422, "VALIDATION_ERROR")
+    assert await seen() == []
+
+    assert (await gallery.client.post("/api/v1/tags", json={"slug": "diary"})).status_code == 201
+    assert await seen() == ["diary"]
+    assert (await gallery.client.post("/api/v1/tags", json={"slug": "diary"})).status_code == 200
+
+    await gallery.item(ada, tags=["letters"], is_private=True)
+    await gallery.item(bob, tags=["letters"])
+    assert await seen() == ["diary", "letters"]

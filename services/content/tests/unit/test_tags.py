@@ -11,6 +11,7 @@ from genonaut.content.tags.domain import (
     AddParent,
     BadSlugError,
     Create,
+    Publish,
     Tag,
     TagCycleError,
     TagReference,
@@ -21,7 +22,7 @@ from genonaut.content.tags.domain import (
 )
 from genonaut.content.tags.schemas import Hierarchy
 from genonaut.contracts import Event
-from genonaut.contracts.content import TagCreated, TagParentAdded
+from genonaut.contracts.content import TagCreated, TagParentAdded, TagPublished
 
 ART, OIL, SKY = id_of("art"), id_of("oil"), id_of("sky")
 
@@ -88,6 +89,17 @@ def test_what_can_name_no_tag_is_looked_for_in_vain_and_not_refused() -> None:
 def test_a_tag_is_created_once() -> None:
     assert TAG.decide(Create("art", "Art"), given()) == [TagCreated(tag_id=ART, slug="art", name="Art")]
     assert TAG.decide(Create("art", "Other"), given(TagCreated(tag_id=ART, slug="art", name="Art"))) == []
+
+
+def test_a_private_tag_is_published_once() -> None:
+    private = TagCreated(tag_id=ART, slug="art", name="Art", is_private=True)
+    published = TagPublished(tag_id=ART)
+
+    assert TAG.decide(Create("art", "Art", is_private=True), given()) == [private]
+    assert TAG.decide(Publish(), given(private)) == [published]
+    assert TAG.decide(Publish(), given(private, published)) == []
+    assert TAG.decide(Publish(), given(TagCreated(tag_id=ART, slug="art", name="Art"))) == []
+    assert TAG.decide(Publish(), given()) == []
 
 
 def test_a_parent_is_added_once() -> None:

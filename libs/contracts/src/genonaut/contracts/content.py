@@ -29,6 +29,14 @@ class TagCreated(Event, type="content.tag.created"):
     tag_id: UUID
     slug: str
     name: str
+    is_private: bool = False
+    """Only private items have it so far: to everybody else there is no such tag."""
+
+
+class TagPublished(Event, type="content.tag.published"):
+    """A tag of private items is everybody's now: somebody declared it, or put it on a public item."""
+
+    tag_id: UUID
 
 
 class TagParentAdded(Event, type="content.tag.parent_added"):

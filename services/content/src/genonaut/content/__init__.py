@@ -1,6 +1,7 @@
 """The gallery: users, tags, images and the items made of them.
 
-States `UserRegistered`, `UserPreferencesChanged`, `TagCreated`, `TagParentAdded`, `ImageUploaded` and `ItemCreated`.
+States `UserRegistered`, `UserPreferencesChanged`, `TagCreated`, `TagPublished`, `TagParentAdded`, `ImageUploaded` and
+`ItemCreated`.
 Reads `JobCompleted`: every image of a completed generation job becomes an item, once.
 
 Private items exist for their creator only: every read takes the viewer and answers others as if there were none.

@@ -24,7 +24,7 @@ async def create(store: EventStore, connection: AsyncConnection, draft: Draft, t
     active = await is_active(connection, draft.creator_id)
     if active is None:
         raise UnknownCreatorError
-    tag_ids = await ensure(store, connection, tags)
+    tag_ids = await ensure(store, connection, tags, is_private=draft.is_private)
     item_id = await queries.next_id(connection)
     await store.execute_in(connection, ITEM, item_id, Create(item_id, draft, tag_ids, active))
     return item_id

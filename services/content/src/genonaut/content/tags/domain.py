@@ -4,11 +4,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from genonaut.contracts import Event
-from genonaut.contracts.content import TagCreated, TagParentAdded
+from genonaut.contracts.content import TagCreated, TagParentAdded, TagPublished
 from genonaut.platform.aggregate import Aggregate
 
 MAX_SLUG = 100
@@ -88,6 +88,7 @@ def sought(text: str) -> UUID:
 @dataclass(frozen=True)
 class Tag:
     tag_id: UUID | None = None
+    is_private: bool = False
     parents: AbstractSet[UUID] = field(default_factory=frozenset)
 
 
@@ -95,6 +96,12 @@ class Tag:
 class Create:
     slug: str
     name: str
+    is_private: bool = False
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Let everybody see the tag."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +112,20 @@ class AddParent:
     """Every ancestor of the parent, as long as nobody else changes the hierarchy."""
 
 
-def decide(command: Create | AddParent, tag: Tag) -> Sequence[Event]:
+Command = Create | Publish | AddParent
+
+
+def decide(command: Command, tag: Tag) -> Sequence[Event]:
     """What is there already is not stated again. Raises TagCycleError."""
     if isinstance(command, Create):
         if tag.tag_id:
             return []
-        return [TagCreated(tag_id=id_of(command.slug), slug=command.slug, name=command.name)]
+        created = TagCreated(
+            tag_id=id_of(command.slug), slug=command.slug, name=command.name, is_private=command.is_private
+        )
+        return [created]
+    if isinstance(command, Publish):
+        return [TagPublished(tag_id=tag.tag_id)] if tag.tag_id and tag.is_private else []
     if command.tag_id in {command.parent_id, *command.above_parent}:
         raise TagCycleError
     if command.parent_id in tag.parents:
@@ -120,10 +135,12 @@ def decide(command: Create | AddParent, tag: Tag) -> Sequence[Event]:
 
 def evolve(tag: Tag, event: Event) -> Tag:
     if isinstance(event, TagCreated):
-        return Tag(event.tag_id)
+        return Tag(event.tag_id, event.is_private)
+    if isinstance(event, TagPublished):
+        return replace(tag, is_private=False)
     if isinstance(event, TagParentAdded):
-        return Tag(tag.tag_id, tag.parents | {event.parent_id})
+        return replace(tag, parents=tag.parents | {event.parent_id})
     return tag
 
 
-TAG: Aggregate[Tag, Create | AddParent] = Aggregate("tag", Tag(), decide, evolve)
+TAG: Aggregate[Tag, Command] = Aggregate("tag", Tag(), decide, evolve)

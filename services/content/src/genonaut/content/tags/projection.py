@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tags.tables import tag_parents, tags
 from genonaut.contracts import Envelope
-from genonaut.contracts.content import TagCreated, TagParentAdded
+from genonaut.contracts.content import TagCreated, TagParentAdded, TagPublished
 from genonaut.platform.projections import Projection
 
 tags_projection = Projection("tags", tags, tag_parents)
@@ -17,10 +17,17 @@ async def _created(connection: AsyncConnection, event: TagCreated, envelope: Env
             id=event.tag_id,
             slug=event.slug,
             name=event.name,
+            is_private=event.is_private,
             created_at=envelope.time,
             updated_at=envelope.time,
         )
     )
+
+
+@tags_projection.on(TagPublished)
+async def _published(connection: AsyncConnection, event: TagPublished, envelope: Envelope) -> None:
+    seen = tags.update().where(tags.c.id == event.tag_id)
+    await connection.execute(seen.values(is_private=False, created_at=envelope.time, updated_at=envelope.time))
 
 
 @tags_projection.on(TagParentAdded)

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.content.tags.tables import tag_parents, tags
 
 
-async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> set[UUID]:
-    """Those of the ids that are tags."""
+async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, bool]:
+    """Those of the ids that are tags, and whether each is private."""
     wanted = list(tag_ids)
     if not wanted:
-        return set()
-    return set(await connection.scalars(select(tags.c.id).where(_with_id(wanted))))
+        return {}
+    rows = await connection.execute(select(tags.c.id, tags.c.is_private).where(_with_id(wanted)))
+    return {row.id: row.is_private for row in rows}
 
 
 async def slugs(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -48,8 +49,8 @@ async def by_id(connection: AsyncConnection, tag_id: UUID) -> dict[str, Any] | N
 
 
 def listed(search: str | None) -> Select[Any]:
-    """All tags, or those with `search` in their slug or name."""
-    statement = select(tags)
+    """All tags that everybody may see, or those with `search` in their slug or name."""
+    statement = select(tags).where(~tags.c.is_private)
     if search:
         found = (func.lower(column).contains(search.lower(), autoescape=True) for column in (tags.c.slug, tags.c.name))
         statement = statement.where(or_(*found))
@@ -57,8 +58,8 @@ def listed(search: str | None) -> Select[Any]:
 
 
 async def hierarchy(connection: AsyncConnection) -> tuple[list[dict[str, Any]], list[tuple[UUID, UUID]]]:
-    """All tags by name, and all pairs of a tag and one of its parents, by the parent's name."""
-    nodes = await connection.execute(select(tags).order_by(tags.c.name, tags.c.id))
+    """All tags that everybody may see by name, and all pairs of a tag and one of its parents, by the parent's name."""
+    nodes = await connection.execute(select(tags).where(~tags.c.is_private).order_by(tags.c.name, tags.c.id))
     edges = await connection.execute(
         select(tag_parents.c.tag_id, tag_parents.c.parent_id)
         .join(tags, tags.c.id == tag_parents.c.parent_id)

@@ -1,6 +1,6 @@
 """The tables of tags and of what is above what."""
 
-from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid
+from sqlalchemy import Boolean, Column, DateTime, MetaData, Table, Text, Uuid
 
 _metadata = MetaData()
 
@@ -10,6 +10,7 @@ tags = Table(
     Column("id", Uuid, primary_key=True),
     Column("slug", Text, nullable=False),
     Column("name", Text, nullable=False),
+    Column("is_private", Boolean, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
