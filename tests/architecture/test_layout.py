@@ -9,12 +9,50 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ["analytics", "content", "gateway", "generation", "notifications"]
 LIBRARIES = ["comfyui-simulator", "contracts", "platform", "stack", "testkit"]
 
-TOP_FILES = {"__init__.py", "__main__.py", "commands.py", "service.py", "settings.py"}
-"""What every service has beside its features and migrations."""
+TOP_FILES = {"__init__.py", "__main__.py", "commands.py", "py.typed", "service.py", "settings.py"}
+"""The files of every service beside its folders."""
+
+MORE_TOP_FILES = {
+    # What browsers are told, who talk to no other service; and what is running, which is no database and event store.
+    "gateway": {"edge.py", "runtime.py"},
+}
+
+ROLES = {"api", "schemas", "consumers", "domain", "commands", "projection", "queries", "tables"}
+"""What a module of a feature is called, and so what is in it; docs/architecture.md says it in words."""
+
+OWN_WORDS = {
+    # Arithmetic that features share, and how rows of any of them get into tables.
+    "analytics/rollups": {"histogram", "hours"},
+    # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
+    "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
+    "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},
+    "gateway/system": {"documents", "health", "merging"},
+    "gateway/traffic": {"capture", "facts"},
+    # A client of somebody else's protocol, in that protocol's words.
+    "generation/comfyui": {"canary", "client", "failures", "feed", "progress", "run", "verdict", "workflow"},
+    # A feature, and the one loop of a service that no request and no event sets going.
+    "generation/jobs": {"orphans"},
+    # The driver: a process that takes work from a queue and stays with it, instead of answering or following.
+    "generation/workers": {"assignments", "cancellations", "drive", "leases", "servers", "worker"},
+}
+"""The modules beside roles of folders that are more, or something else, than a feature. A new word is a decision: it
+goes here with its reason."""
 
 
 def package(service: str) -> Path:
     return ROOT / "services" / service / "src" / "genonaut" / service
+
+
+def modules(folder: Path) -> set[str]:
+    """Everything in a folder but its __init__; what is no module, or lies deeper, by its whole name."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return {str(path).removesuffix(".py") for path in files if "__pycache__" not in path.parts} - {"__init__"}
+
+
+def folders() -> dict[str, Path]:
+    """The folders of all services, as service/folder. One that only Python's cache has kept is none."""
+    inside = {f"{service}/{path.name}": path for service in SERVICES for path in package(service).glob("[!_]*")}
+    return {name: path for name, path in inside.items() if path.is_dir() and (modules(path) or list(path.glob("*.py")))}
 
 
 def test_the_members_are_the_known_ones() -> None:
@@ -29,7 +67,24 @@ def test_genonaut_is_a_namespace_in_every_member() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_the_same_top(service: str) -> None:
-    assert {path.name for path in package(service).iterdir()} >= TOP_FILES
+    files = {path.name for path in package(service).iterdir() if path.is_file()}
+    assert files == TOP_FILES | MORE_TOP_FILES.get(service, set())
+
+
+def test_a_module_is_called_by_its_role() -> None:
+    others = {name: modules(path) - ROLES for name, path in folders().items() if path.name != "migrations"}
+    assert {name: words for name, words in others.items() if words} == OWN_WORDS
+
+
+def test_a_folder_of_migrations_has_nothing_else() -> None:
+    for name, path in folders().items():
+        if path.name == "migrations":
+            assert [word for word in modules(path) if not re.fullmatch(r"\d{4}_\w+", word)] == [], name
+
+
+def test_every_folder_says_what_it_is() -> None:
+    for name, path in folders().items():
+        assert (path / "__init__.py").read_text().startswith('"""'), name
 
 
 @pytest.mark.parametrize("service", SERVICES)
