@@ -33,7 +33,7 @@ OWN_WORDS = {
     # A feature, and the one loop of a service that no request and no event sets going.
     "generation/jobs": {"orphans"},
     # The driver: a process that takes work from a queue and stays with it, instead of answering or following.
-    "generation/workers": {"assignments", "cancellations", "drive", "leases", "servers", "worker"},
+    "generation/workers": {"assignments", "cancellations", "drive", "leases", "registry", "servers", "worker"},
 }
 """The modules beside roles of folders that are more, or something else, than a feature. A new word is a decision: it
 goes here with its reason."""

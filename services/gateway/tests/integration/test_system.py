@@ -21,6 +21,7 @@ async def test_what_this_is(front) -> None:
 
 async def test_all_is_well(front_of, upstream, reply, nats, valkey) -> None:
     upstream.answers["/ready"] = reply(ready())
+    upstream.answers["/internal/workers"] = reply({"fit": 1})
     async with front_of({"": upstream.url}, nats_url=nats, redis_url=valkey) as front:
         await eventually(lambda: front.runtime.bus)
         async with front.get("/api/v1/health/") as response:
@@ -33,11 +34,23 @@ async def test_all_is_well(front_of, upstream, reply, nats, valkey) -> None:
         "database": part,
         "bus": part,
         "cache": part,
+        "workers": part,
         "services": {
             name: {**part, "checks": {"database": "healthy", "bus": "healthy"}}
             for name in ("content", "generation", "analytics", "notifications")
         },
     }
+
+
+@pytest.mark.parametrize("said", [{"fit": 0}, {"fit": "many"}, []])
+async def test_a_platform_that_runs_no_jobs_is_not_well(front_of, upstream, reply, nats, valkey, said) -> None:
+    upstream.answers["/ready"] = reply(ready())
+    upstream.answers["/internal/workers"] = reply(said)
+    async with front_of({"": upstream.url}, nats_url=nats, redis_url=valkey) as front:
+        await eventually(lambda: front.runtime.bus)
+        async with front.get("/api/v1/health") as response:
+            body = await response.json()
+    assert (response.status, body["workers"], body["bus"]) == (503, {"status": "unhealthy"}, {"status": "healthy"})
 
 
 async def test_what_is_not_well_is_named_and_nothing_else(front_of, upstream, reply, closed_port) -> None:
@@ -74,7 +87,7 @@ async def test_many_who_ask_are_one_question(front_of, upstream, reply) -> None:
         for response in await asyncio.gather(*(front.get("/api/v1/health") for _ in range(20))):
             assert response.status == 503  # no bus
             response.release()
-    assert len(upstream.seen) == 4
+    assert len(upstream.seen) == 5
 
 
 async def test_the_process_s_own_probes(front) -> None:

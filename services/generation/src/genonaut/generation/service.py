@@ -1,12 +1,13 @@
 """The generation service on one page: the process that answers HTTP, and the one that drives GPUs."""
 
 from genonaut.contracts.streams import GENERATION_ITEMS
-from genonaut.generation.jobs.api import router
+from genonaut.generation.jobs.api import router as jobs_router
 from genonaut.generation.jobs.consumers import publish
 from genonaut.generation.jobs.orphans import look_for_orphans
 from genonaut.generation.jobs.projection import job_list
 from genonaut.generation.settings import DriverSettings, GenerationSettings
 from genonaut.generation.users.projection import users
+from genonaut.generation.workers.api import router as workers_router
 from genonaut.generation.workers.drive import workers
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.service import Service
@@ -15,7 +16,7 @@ service = Service(
     name="generation",
     settings=GenerationSettings,
     summary="Takes generation jobs and tells what becomes of them.",
-    routers=[router],
+    routers=[jobs_router, workers_router],
     projections=[job_list, users],
     consumers=[
         Consumer.follow(users, batch=200),

@@ -1,4 +1,4 @@
-"""Is everything well? Asked of every service, the bus and the cache, and told without a host name."""
+"""Is everything well? Asked of every service, the workers, the bus and the cache, and told without a host name."""
 
 import asyncio
 import re
@@ -40,6 +40,7 @@ class PlatformHealth(BaseModel):
     database: Part = Field(description="Whether every service that answers reaches its database.")
     bus: Part
     cache: Part | None = None
+    workers: Part = Field(description="Whether any ComfyUI server takes jobs. Without one, jobs are accepted and wait.")
     services: dict[str, ServicePart]
 
 
@@ -61,19 +62,24 @@ class Health:
             return health
 
     async def _ask(self, bus: Bus | None) -> PlatformHealth:
-        (transport, cache), answers = await asyncio.gather(
-            asyncio.gather(_part("bus", lambda: _ask_bus(bus)), _part("cache", self._ask_cache)),
+        (transport, cache, workers), answers = await asyncio.gather(
+            asyncio.gather(
+                _part("bus", lambda: _ask_bus(bus)),
+                _part("cache", self._ask_cache),
+                _part("workers", self._ask_for_workers),
+            ),
             asyncio.gather(*(self._ask_service(name) for name in self._services.urls)),
         )
         services = dict(zip(self._services.urls, answers, strict=True))
         databases = [Part(status=each.checks["database"]) for each in answers if "database" in each.checks]
         database = Part(status=_overall(databases) if databases else "unhealthy")
         return PlatformHealth(
-            status=_overall([database, transport, cache, *answers]),
+            status=_overall([database, transport, cache, workers, *answers]),
             timestamp=self._clock(),
             database=database,
             bus=transport,
             cache=cache if self._redis_url else None,
+            workers=workers,
             services={str(name): part for name, part in services.items()},
         )
 
@@ -94,6 +100,13 @@ class Health:
             if _CHECK_NAME.fullmatch(check)
         }
         return ServicePart(status="healthy" if response.ok else "unhealthy", checks=checks)
+
+    async def _ask_for_workers(self) -> None:
+        url = f"{self._services.urls['generation']}/internal/workers"
+        async with self._services.session.get(url) as response:
+            body: Any = orjson.loads(await response.read())
+        if not (isinstance(body, dict) and isinstance(body.get("fit"), int) and body["fit"] > 0):
+            raise LookupError("no ComfyUI server takes jobs")
 
     async def _ask_cache(self) -> None:
         if not self._redis_url:

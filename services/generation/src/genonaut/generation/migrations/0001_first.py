@@ -1,4 +1,4 @@
-"""The first tables: what every service has, jobs, who holds them, and known users."""
+"""The first tables: what every service has, jobs, who holds them, what drives them, and known users."""
 
 from alembic import op
 
@@ -53,6 +53,11 @@ CREATE TABLE job_leases (
     holder uuid NOT NULL,
     takes int NOT NULL,
     expires_at timestamptz NOT NULL
+);
+CREATE TABLE driven_servers (
+    name text PRIMARY KEY,
+    fit boolean NOT NULL,
+    told_at timestamptz NOT NULL
 );
 CREATE TABLE item_arrivals (
     job_id bigint NOT NULL,

@@ -7,6 +7,7 @@ from genonaut.contracts.streams import GENERATION_DRIVERS
 from genonaut.generation.settings import DriverSettings
 from genonaut.generation.workers import servers
 from genonaut.generation.workers.cancellations import Cancellations
+from genonaut.generation.workers.registry import telling
 from genonaut.generation.workers.worker import Worker
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.service import Runtime
@@ -18,6 +19,7 @@ async def workers(runtime: Runtime[DriverSettings]) -> AsyncIterator[Sequence[Co
     async with (
         servers.opened(runtime.settings.comfyui_urls) as fleet,
         Cancellations.heard(runtime.bus) as cancellations,
+        telling(runtime, fleet.values()),
     ):
         crew = [Worker(runtime, server, fleet, cancellations) for server in fleet.values()]
         yield [

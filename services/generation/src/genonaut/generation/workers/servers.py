@@ -27,8 +27,9 @@ class Server:
     def __init__(self, name: str, comfyui: ComfyUI) -> None:
         self.name = name
         self.comfyui = comfyui
+        self.fit: bool | None = None
+        """Whether it was when it was last looked at; None before that."""
         self._doubted = False
-        self._was_fit: bool | None = None
 
     def doubt(self) -> None:
         """It lost a job: before it is given another one it has to show that it works, not only that it answers."""
@@ -41,9 +42,9 @@ class Server:
         in its queue. Then it counts as fit: the job's message is among those that wait.
         """
         fit = await self._would_run(are_unattended)
-        if fit != self._was_fit:
+        if fit != self.fit:
             log.info("driver.server_fit" if fit else "driver.server_unfit", worker=self.name)
-        self._was_fit = fit
+        self.fit = fit
         FIT.labels(worker=self.name).set(fit)
         return fit
 
