@@ -52,17 +52,26 @@ def test_an_image_is_asked_for_made_shown_told_and_counted(stack, eventually) ->
 
 
 def test_the_request_is_in_the_route_rollup_under_its_template(stack, eventually) -> None:
+    def trend(route: str) -> list[dict[str, Any]]:
+        query = {"route": route, "days": 1}
+        return stack.json("GET", "/api/v1/analytics/routes/performance-trends", params=query)["trends"]
+
+    def served(route: str) -> int:
+        return sum(row["total_requests"] for row in trend(route))
+
     user = stack.user()
     job_id = stack.submit(user)
     stack.wait_for(job_id)
+    template, path = "/api/v1/generation-jobs/{id}/cancel", f"/api/v1/generation-jobs/{job_id}/cancel"
+    before = served(template)
 
-    def trend() -> list[dict[str, Any]]:
-        query = {"route": "/api/v1/generation-jobs/{id}", "days": 1}
-        return stack.json("GET", "/api/v1/analytics/routes/performance-trends", params=query)["trends"]
+    for _ in range(3):
+        stack.api.post(path, json={})
 
-    (row, *_) = eventually(trend, reason="the route is in no rollup")
-    assert row["total_requests"] >= 1
+    eventually(lambda: served(template) == before + 3, reason=f"the rollup has {served(template)} after {before}")
+    (row, *_) = trend(template)
     assert row["p50_duration_ms"] <= row["p95_duration_ms"] <= row["p99_duration_ms"]
+    assert trend(path) == []
 
 
 def test_one_request_id_and_trace_run_through_everything_it_caused(stack, eventually) -> None:

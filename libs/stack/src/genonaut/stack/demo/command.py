@@ -14,7 +14,7 @@ from rich.table import Table
 
 from genonaut.stack.commands import explained
 from genonaut.stack.demo.gallery import PICTURES, seed
-from genonaut.stack.demo.tour import PROMPT, DemoError, Tour
+from genonaut.stack.demo.tour import PROMPT, ROUTE, DemoError, Tour
 from genonaut.stack.local import LocalStack
 
 console = Console(highlight=False)
@@ -42,7 +42,8 @@ def demo(
 def _play(api: httpx.Client, stack: LocalStack, running: dict[str, Any], pictures: int) -> None:
     people = _hang_gallery(api, pictures)
     tour = Tour(api, people["demo"])
-    before = tour.overview()
+    tour.idle()
+    before = tour.counts()
     job_id = tour.submit()
     _said(f"Job {job_id} is accepted: [italic]{PROMPT}[/]")
     _watch(tour)
@@ -57,15 +58,8 @@ def _play(api: httpx.Client, stack: LocalStack, running: dict[str, Any], picture
     _said(f"[italic]demo[/] is told, once: “{told['title']}: {told['message']}”")
 
     counts = tour.counted(before)
-    _said(
-        f"The rollup counts it: {counts['total_requests']} requested, {counts['successful_generations']} made, "
-        f"{counts['total_images_generated']} images, p95 {counts['p95_duration_ms']} ms"
-    )
-    row = tour.requests()
-    _said(
-        f"So does the request rollup of {row['timestamp']}: {row['total_requests']} times POST or GET "
-        f"/api/v1/generation-jobs, p95 {row['p95_duration_ms']} ms"
-    )
+    _said(f"The generation rollup counts it: {counts.requested} requested, {counts.made} made, {counts.images} images")
+    _said(f"The request rollup counts it: {counts.served} times POST or GET {ROUTE}")
 
     with console.status("rebuilding every projection from history …"):
         reports = tour.rebuild(stack.root)

@@ -18,6 +18,9 @@ PROMPT = "a lighthouse by the sea at sunset, dreamy, travel poster"
 STEP_SECONDS = 30.0
 """How long each step may take after the picture is made."""
 JOB_SECONDS = 180.0
+ROUTE = "/api/v1/generation-jobs"
+LONGEST = {"days": 90}
+"""The longest look back there is: hours that leave a short one meanwhile would change the counts."""
 TERMINAL = {"completed", "failed", "cancelled"}
 
 
@@ -34,6 +37,19 @@ class Progress:
     node: str = ""
     step: int = 0
     steps: int = 0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of the generation rollup, and of the request rollup for the route that takes jobs."""
+
+    requested: int
+    made: int
+    images: int
+    served: int
+
+    def since(self, before: "Counts") -> "Counts":
+        return Counts(*(now - then for now, then in zip(vars(self).values(), vars(before).values(), strict=True)))
 
 
 class Tour:
@@ -56,7 +72,7 @@ class Tour:
             "sampler_params": {"steps": 24},
             "tags": ["sea", "sunset", "dreamy", "poster"],
         }
-        self.job_id = int(self._json("POST", "/api/v1/generation-jobs", json=body)["id"])
+        self.job_id = int(self._json("POST", ROUTE, json=body)["id"])
         return self.job_id
 
     def watch(self) -> Iterator[Progress]:
@@ -65,7 +81,7 @@ class Tour:
         last_event_id = ""
         while time.monotonic() < deadline:
             headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-            path = f"/api/v1/generation-jobs/{self.job_id}/events"
+            path = f"{ROUTE}/{self.job_id}/events"
             try:
                 with self.api.stream("GET", path, headers=headers, timeout=30) as stream:
                     stream.raise_for_status()
@@ -87,7 +103,7 @@ class Tour:
 
     def published(self) -> dict[str, Any]:
         """The job, once the gallery has its picture."""
-        path = f"/api/v1/generation-jobs/{self.job_id}"
+        path = f"{ROUTE}/{self.job_id}"
         return self._wait("its picture in the gallery", lambda: _if(self._json("GET", path), "content_id"))
 
     def picture(self, item_id: int, folder: Path) -> tuple[dict[str, Any], Path]:
@@ -116,30 +132,34 @@ class Tour:
             raise DemoError(f"{len(found)} notifications for one job.")
         return found[0]
 
-    def overview(self) -> dict[str, Any]:
-        """The generation rollup as it is."""
-        # The longest there is: hours that leave a short one while we wait would change its counts.
-        return self._json("GET", "/api/v1/analytics/generation/overview", params={"days": 90})
+    def idle(self) -> None:
+        """Nothing waits or runs: a job that an earlier demo left behind has ended, so that counts are only ours."""
 
-    def counted(self, before: dict[str, Any]) -> dict[str, Any]:
-        """The generation rollup, once it counts exactly one request and one success more than `before`."""
+        def active() -> int:
+            path = f"{ROUTE}/by-status"
+            return sum(int(self._json("GET", f"{path}/{status}")["total"]) for status in ("pending", "running"))
 
-        def counts(overview: dict[str, Any]) -> tuple[int, int]:
-            return overview["total_requests"], overview["successful_generations"]
+        self._wait("earlier jobs to end", lambda: active() == 0, within=JOB_SECONDS)
 
-        wanted = tuple(count + 1 for count in counts(before))
-        return self._wait(f"the rollup with {wanted}", lambda: o if counts(o := self.overview()) == wanted else None)
+    def counts(self) -> Counts:
+        """What the rollups have counted by now."""
+        overview = self._json("GET", "/api/v1/analytics/generation/overview", params=LONGEST)
+        trends = self._json("GET", "/api/v1/analytics/routes/performance-trends", params=LONGEST | {"route": ROUTE})
+        return Counts(
+            overview["total_requests"],
+            overview["successful_generations"],
+            overview["total_images_generated"],
+            sum(hour["total_requests"] for hour in trends["trends"]),
+        )
 
-    def requests(self) -> dict[str, Any]:
-        """This hour's rollup row of the route that took the job."""
-        query = {"route": "/api/v1/generation-jobs", "days": 1}
-        path = "/api/v1/analytics/routes/performance-trends"
+    def counted(self, before: Counts) -> Counts:
+        """How much they have counted since `before`, once our job and its request are in it."""
 
-        def latest() -> dict[str, Any] | None:
-            trends = self._json("GET", path, params=query)["trends"]
-            return trends[-1] if trends else None
+        def since() -> Counts | None:
+            grown = self.counts().since(before)
+            return grown if min(vars(grown).values()) > 0 else None
 
-        return self._wait("the request's rollup row", latest)
+        return self._wait("the rollups to count the job and its request", since)
 
     def rebuild(self, root: Path) -> list[dict[str, Any]]:
         """Every projection of every service rebuilt from its history and compared. Raises when one differs."""
@@ -167,13 +187,13 @@ class Tour:
         body: dict[str, Any] = answer.json()
         return body
 
-    def _wait(self, what: str, look: Callable[[], T | None]) -> T:
-        deadline = time.monotonic() + STEP_SECONDS
+    def _wait(self, what: str, look: Callable[[], T | None], *, within: float = STEP_SECONDS) -> T:
+        deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             if seen := look():
                 return seen
             time.sleep(0.1)
-        raise DemoError(f"Waited {STEP_SECONDS:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
+        raise DemoError(f"Waited {within:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
 
 
 def _server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
