@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,18 +14,18 @@ from genonaut.stack.local import LocalStack
 ROOT = Path(__file__).parents[2]
 
 
+COMMAND = [sys.executable, "-m", "genonaut.platform.cli", "demo", "--pictures", "6"]
+
+
+def environment(state: Path) -> dict[str, str]:
+    known = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return {**known, "GENONAUT_STATE": str(state), "COLUMNS": "200"}
+
+
 def demo(state: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """`make demo` after its setup."""
-    known = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    return subprocess.run(
-        [sys.executable, "-m", "genonaut.platform.cli", "demo", "--pictures", "6"],
-        cwd=ROOT,
-        env={**known, "GENONAUT_STATE": str(state), "COLUMNS": "200", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=110,
-    )
+    env = environment(state) | variables
+    return subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=110)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,23 @@ def test_all_of_it_comes_true_twice(state: Path) -> None:
     assert "The gallery has it as item 8" in second.stdout
 
 
+def test_it_comes_true_after_everything_was_killed_in_the_middle_of_a_job(state: Path) -> None:
+    with subprocess.Popen(COMMAND, cwd=ROOT, env=environment(state), stdout=subprocess.PIPE, text=True) as killed:
+        for line in killed.stdout:
+            if "Job 3 is accepted" in line:
+                break
+        running = json.loads((state / "stack.json").read_text())
+        killed.kill()
+    pids = [running["pid"], *(process["pid"] for process in running["processes"].values())]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+    again = demo(state)
+
+    assert (again.returncode, again.stderr) == (0, ""), again.stdout
+    assert "1 requested, 1 made, 1 images" in again.stdout
+
+
 def test_what_does_not_come_true_is_said_and_is_no_success(state: Path, spare_simulator) -> None:
     """With a ComfyUI of its owner's choice, whose sampler fails."""
     LocalStack(ROOT, state).down()
@@ -74,6 +92,6 @@ def test_what_does_not_come_true_is_said_and_is_no_success(state: Path, spare_si
     failed = demo(state, COMFYUI_URLS=spare_simulator.url)
 
     assert failed.returncode == 1, failed.stdout
-    assert "✓ Job 3 is accepted" in failed.stdout
+    assert "is accepted" in failed.stdout
     assert "✗ The job failed: KSampler failed" in failed.stdout
     assert "Traceback" not in failed.stdout + failed.stderr
