@@ -84,3 +84,11 @@ def test_a_migration_has_one_head(service: str) -> None:
     revisions = sorted(path.stem for path in folder.glob("[0-9]*.py"))
     assert revisions
     assert [revision[:4] for revision in revisions] == [f"{n:04}" for n in range(1, len(revisions) + 1)]
+
+
+def test_help_lists_every_target() -> None:
+    declared = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
+    helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert sorted(line.split()[0] for line in helped.splitlines()) == sorted(declared.split()[1:])
+    assert all(len(line.split()) > 2 for line in helped.splitlines())

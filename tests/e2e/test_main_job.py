@@ -106,6 +106,8 @@ def test_one_trace_has_the_spans_of_everybody(stack, eventually) -> None:
         ("gateway", "POST /api/v1/generation-jobs"),
         ("generation", "POST /api/v1/generation-jobs"),
         ("driver", "process generation.job.requested"),
+        ("driver", "run prompt"),
+        ("driver", "fetch and store images"),
         ("content", "process generation.job.completed"),
         ("generation", "process content.item.created"),
         ("notifications", "process generation.job.published"),

@@ -12,9 +12,9 @@ from genonaut.stack.site import Site
 
 DATABASE_SERVICES = ("content", "generation", "analytics", "notifications")
 
-# What a process sees of the caller's environment besides its own settings.
-_PASSED = ("PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "GENONAUT_CONFIG")
-_PASSED_FAMILIES = ("OTEL_", "AWS_", "LOG_")
+# A process sees the caller's environment, settings in it, but not what names our servers or opens them.
+_KEPT_BACK = {"DATABASE_URL", "DATABASE_ADMIN_URL", "NATS_URL", "REDIS_URL", "API_SECRET_KEY", "API_HOST", "API_PORT"}
+_KEPT_BACK_FAMILIES = ("DB_PASSWORD_", "PYTHON")
 _SMALL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", "PYTHONUNBUFFERED": "1"}
 
 
@@ -33,8 +33,12 @@ class Process:
         return [sys.executable, *self.argv]
 
     def environment(self) -> dict[str, str]:
-        """All it sees: its settings, and the few variables of the caller that every program needs."""
-        passed = {key: value for key, value in os.environ.items() if key in _PASSED or key.startswith(_PASSED_FAMILIES)}
+        """All it sees."""
+        passed = {
+            key: value
+            for key, value in os.environ.items()
+            if key not in _KEPT_BACK and not key.startswith(_KEPT_BACK_FAMILIES)
+        }
         return {**passed, **_SMALL, **self.env}
 
 

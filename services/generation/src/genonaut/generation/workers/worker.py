@@ -28,6 +28,7 @@ from genonaut.generation.workers import leases
 from genonaut.generation.workers.assignments import Assignment, Rules, conclude, milliseconds, take_up
 from genonaut.generation.workers.cancellations import Cancellations
 from genonaut.generation.workers.servers import Server
+from genonaut.platform import telemetry
 from genonaut.platform.consumers import PostponeError, cause_of
 from genonaut.platform.context import caused_by
 from genonaut.platform.database import is_outage
@@ -236,17 +237,21 @@ class Worker:
     async def _images(self, server: Server, assignment: Assignment, stop: asyncio.Event) -> list[StoredImage]:
         elapsed = milliseconds(self._runtime.clock() - assignment.started_at) / 1000
         soft = max(self._limits.soft - elapsed, min(self._limits.soft, LAST_SECONDS))
-        outputs = await run_prompt(
-            server.comfyui,
-            assignment.job,
-            prompt_id=assignment.prompt_id,
-            attempt=assignment.attempt,
-            on_progress=self._tell,
-            cancel=stop,
-            limits=replace(self._limits, soft=soft, hard=soft + self._limits.hard - self._limits.soft),
-        )
-        # One after the other: a decoded picture takes tens of megabytes.
-        return [await store_image(self._runtime.objects, await server.comfyui.download(output)) for output in outputs]
+        with telemetry.span("run prompt", worker=server.name):
+            outputs = await run_prompt(
+                server.comfyui,
+                assignment.job,
+                prompt_id=assignment.prompt_id,
+                attempt=assignment.attempt,
+                on_progress=self._tell,
+                cancel=stop,
+                limits=replace(self._limits, soft=soft, hard=soft + self._limits.hard - self._limits.soft),
+            )
+        with telemetry.span("fetch and store images", images=len(outputs)):
+            # One after the other: a decoded picture takes tens of megabytes.
+            return [
+                await store_image(self._runtime.objects, await server.comfyui.download(output)) for output in outputs
+            ]
 
     async def _tell(self, progress: JobProgress) -> None:
         payload = progress.model_dump_json(exclude_none=True).encode()

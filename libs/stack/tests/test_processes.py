@@ -1,0 +1,17 @@
+"""What a process of the stack is given."""
+
+import pytest
+
+from genonaut.stack.processes import Process
+
+
+def test_settings_of_the_caller_reach_the_processes_but_not_what_opens_the_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MAX_ATTEMPTS", "DATABASE_URL", "API_SECRET_KEY", "DB_PASSWORD_ADMIN", "PYTHONPATH", "API_PORT"):
+        monkeypatch.setenv(name, "the caller's")
+
+    seen = Process("content", ("-m", "genonaut.content"), {"API_PORT": "1"}).environment()
+
+    assert (seen["MAX_ATTEMPTS"], seen["API_PORT"]) == ("the caller's", "1")
+    assert seen.keys() & {"DATABASE_URL", "API_SECRET_KEY", "DB_PASSWORD_ADMIN", "PYTHONPATH"} == set()
