@@ -2,6 +2,8 @@
 PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
+# Processes that share the tests, each with servers of its own.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down reset status test lint types imports unit integration e2e format lock
@@ -28,7 +30,7 @@ status: setup ## what runs where
 	@$(BIN)/genonaut status
 
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
 lint: setup ## ruff: rules and format
 	@$(BIN)/ruff check --output-format concise

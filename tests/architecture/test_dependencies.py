@@ -33,6 +33,7 @@ NOT_IMPORTED = {
     },
     "libs/testkit": {
         "pytest-timeout",  # a plugin that pytest finds by itself
+        "pytest-xdist",  # likewise
     },
     "services/gateway": {
         "websockets",  # uvicorn takes it by name when WebSockets are served, which only the gateway does
