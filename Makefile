@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
-# Processes that share the tests, each with servers of its own.
+# Processes that share the tests of libraries and services, each with servers of its own. Those of e2e share one stack.
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
@@ -30,7 +30,8 @@ status: setup ## what runs where
 	@$(BIN)/genonaut status
 
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/e2e
+	@$(BIN)/pytest tests/e2e
 
 lint: setup ## ruff: rules and format
 	@$(BIN)/ruff check --output-format concise
@@ -49,7 +50,7 @@ integration: setup ## the tests of one service or library with real servers
 	@$(BIN)/pytest libs/*/tests/integration services/*/tests/integration
 
 e2e: setup ## the tests over real processes
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest tests/e2e
 
 format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet || true
