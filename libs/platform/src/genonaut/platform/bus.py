@@ -52,8 +52,8 @@ class Bus:
         self._closing = False
 
     @classmethod
-    async def connect(cls, url: str, *, name: str) -> Self:
-        """Waits for the server as long as it takes."""
+    async def connect(cls, url: str, *, name: str, within: float | None = None) -> Self:
+        """Waits for the server as long as it takes, or `within` seconds and then raises ConnectionError."""
         client = Client()
         bus = cls(client)
 
@@ -70,20 +70,27 @@ class Bus:
             log.info("bus.reconnected")
 
         async def failed(error: Exception) -> None:
-            log.warning("bus.error", error=str(error) or type(error).__name__)
+            write = log.warning if within is None else log.debug  # who is told by an exception need not read it here
+            write("bus.error", error=str(error) or type(error).__name__)
 
-        await client.connect(
-            url,
-            name=name,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; a float works and 2 s is long
-            ping_interval=10,
-            connect_timeout=5,
-            closed_cb=closed,
-            disconnected_cb=disconnected,
-            reconnected_cb=reconnected,
-            error_cb=failed,
-        )
+        try:
+            async with asyncio.timeout(within):
+                await client.connect(
+                    url,
+                    name=name,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; a float works and 2 s is long
+                    ping_interval=10,
+                    connect_timeout=5,
+                    closed_cb=closed,
+                    disconnected_cb=disconnected,
+                    reconnected_cb=reconnected,
+                    error_cb=failed,
+                )
+        except TimeoutError:
+            bus._closing = True
+            await client.close()
+            raise ConnectionError("NATS does not answer") from None
         bus.jetstream = client.jetstream(timeout=PUBLISH_TIMEOUT)
         return bus
 

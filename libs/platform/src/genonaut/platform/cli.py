@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 import typer.main
 from typer.core import TyperGroup
 
 from genonaut.platform.trouble import ExpectedError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 GROUP = "genonaut.commands"
 
@@ -66,7 +69,7 @@ def main(commands: typer.Typer | None = None) -> None:
         typer.secho(str(error), fg="red", err=True)
         sys.exit(2)
     except ConnectionError as error:
-        typer.secho(f"{error}. Does the stack run? See: genonaut status", fg="red", err=True)
+        typer.secho(f"{error}. Does the stack run? See: genonaut status. Start it: genonaut up", fg="red", err=True)
         sys.exit(2)
 
 
@@ -98,6 +101,18 @@ def _stack_settings(service: str) -> dict[str, str]:
 
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def print_table(table: "Table") -> None:
+    """No name or URL in it is cut: they are there to be copied, and a narrow terminal wraps the line instead."""
+    from rich.console import Console  # noqa: PLC0415 - not for serving
+    from rich.measure import Measurement  # noqa: PLC0415 - as above
+
+    for column in table.columns:
+        column.overflow = "fold"
+    unbounded = Console(width=10_000)
+    needed = Measurement.get(unbounded, unbounded.options, table).minimum
+    Console(width=max(needed, Console().width), highlight=False).print(table)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ from rich.progress import (
 from rich.table import Table
 
 from genonaut.platform.bus import Bus
-from genonaut.platform.cli import print_json, stack_environment
+from genonaut.platform.cli import print_json, print_table, stack_environment
 from genonaut.platform.comparison import Range, TableComparison
 from genonaut.platform.database import Database
 from genonaut.platform.projections import Projection
 from genonaut.platform.replay import Rebuild, ReplayRefusedError, Report
 from genonaut.platform.service import Service
-from genonaut.platform.service_cli import load_service
+from genonaut.platform.service_cli import PATIENCE_SECONDS, load_service
 from genonaut.platform.settings import SettingsError
 
 console = Console()
@@ -66,10 +66,10 @@ def everything() -> list[Named]:
         service = load_service(entry.name)
         for projection in service.projections:
             source = f"stream {projection.source.stream.name}" if projection.source else "event log"
-            found.append(Named(service, projection.name, projection, source, ", ".join(projection.event_types)))
+            found.append(Named(service, projection.name, projection, source, "\n".join(projection.event_types)))
         for consumer in service.consumers:
             if consumer.reaction:
-                reads = ", ".join(sorted(event.type for event in consumer.durable.events))
+                reads = "\n".join(sorted(event.type for event in consumer.durable.events))
                 source = f"stream {consumer.durable.stream.name}"
                 found.append(Named(service, consumer.durable.name, None, source, reads))
     return sorted(found, key=lambda each: (each.projection is None, each.full_name))
@@ -80,9 +80,9 @@ def list_projections() -> None:
     """What can be rebuilt, from where, and what never is because it has effects outside its tables."""
     table = Table("name", "rebuilt from", "tables", "reads")
     for each in everything():
-        tables = ", ".join(t.name for t in each.projection.tables) if each.projection else "[red]never: it acts[/red]"
+        tables = "\n".join(t.name for t in each.projection.tables) if each.projection else "[red]never: it acts[/red]"
         table.add_row(each.full_name, each.source, tables, each.reads)
-    console.print(table)
+    print_table(table)
 
 
 @app.command()
@@ -162,7 +162,7 @@ async def _as_owner(service: Service[Any]) -> AsyncIterator[tuple[Database, Bus]
     if settings.database_admin_url is None:
         raise SettingsError("A rebuild makes tables: it needs DATABASE_ADMIN_URL, Postgres as genonaut_admin.")
     database = Database(settings.database_admin_url.get_secret_value(), name="genonaut-replay", pool_size=4)
-    bus = await Bus.connect(settings.nats_url.get_secret_value(), name="genonaut-replay")
+    bus = await Bus.connect(settings.nats_url.get_secret_value(), name="genonaut-replay", within=PATIENCE_SECONDS)
     try:
         yield database, bus
     finally:
@@ -199,7 +199,7 @@ def _print(reports: list[Report]) -> None:
             head = ("", "", "")
         for note in _notes(report):
             table.add_row("", "", "", "", "", "", f"[yellow]{escape(note)}[/yellow]")
-    console.print(table)
+    print_table(table)
 
 
 def _range(within: Range) -> str:

@@ -100,8 +100,10 @@ class Service(Generic[Cfg]):
         return f"genonaut/{self.name}"
 
     @asynccontextmanager
-    async def runtime(self, settings: Cfg, *, clock: Clock = utc_now) -> AsyncIterator[Runtime[Cfg]]:
-        """Connected to everything, running nothing yet."""
+    async def runtime(
+        self, settings: Cfg, *, clock: Clock = utc_now, patience: float | None = None
+    ) -> AsyncIterator[Runtime[Cfg]]:
+        """Connected to everything, running nothing yet. Raises ConnectionError when `patience` for the bus ends."""
         database = Database(
             settings.database_url.get_secret_value(),
             name=f"genonaut-{self.process_name}",
@@ -109,7 +111,8 @@ class Service(Generic[Cfg]):
             search_path=self.name,
             statement_timeout_ms=settings.statement_timeout_ms,
         )
-        bus = await Bus.connect(settings.nats_url.get_secret_value(), name=f"genonaut-{self.process_name}")
+        url = settings.nats_url.get_secret_value()
+        bus = await Bus.connect(url, name=f"genonaut-{self.process_name}", within=patience)
         try:
             yield Runtime(
                 service=self,

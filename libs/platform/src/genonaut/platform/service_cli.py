@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from genonaut.platform.cli import print_json, stack_environment
+from genonaut.platform.cli import print_json, print_table, stack_environment
 from genonaut.platform.slim import import_slim
+
+PATIENCE_SECONDS = 5.0
+"""How long a command waits for a bus that does not answer. A process waits as long as it takes."""
 
 
 def load_service(name: str) -> Any:
@@ -76,7 +79,6 @@ async def _migrate(name: str) -> None:
 
 
 async def _list_letters(name: str, limit: int) -> None:
-    from rich.console import Console  # noqa: PLC0415 - not for serving
     from rich.table import Table  # noqa: PLC0415 - not for serving
 
     from genonaut.platform import dead_letters  # noqa: PLC0415 - not for every command
@@ -96,7 +98,7 @@ async def _list_letters(name: str, limit: int) -> None:
             str(letter.deliveries),
             letter.error.splitlines()[0][:80],
         )
-    Console().print(table)
+    print_table(table)
 
 
 async def _show_letter(name: str, letter_id: int) -> None:
@@ -129,4 +131,4 @@ async def _redrive(name: str, letter_ids: list[int], *, everything: bool) -> int
 
 def _runtime(name: str) -> Any:
     service = load_service(name)
-    return service.runtime(service.settings.load())
+    return service.runtime(service.settings.load(), patience=PATIENCE_SECONDS)

@@ -44,9 +44,14 @@ class ProcessSettings(BaseSettings):
     api_host: str = "0.0.0.0"  # noqa: S104 - the documented default; containers need it
     api_port: int = 8001
     api_secret_key: SecretStr = Field(description="Signs cursors and tokens.")
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     statement_timeout_ms: int = Field(default=15_000, ge=1)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: Any) -> Any:
+        return level.upper() if isinstance(level, str) else level
 
     @classmethod
     def settings_customise_sources(

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from genonaut.platform.cli import print_table
 from genonaut.stack.child import ChildError
 from genonaut.stack.inspection import Seen, look
 from genonaut.stack.local import LocalStack, StackError
@@ -120,10 +121,13 @@ def _print_urls(content: dict[str, Any], *, seconds: float) -> None:
     for note in content["notes"]:
         console.print(note, style="yellow")
     console.print(f"Genonaut is up as [bold]{content['environment']}[/] ({seconds:.1f} s).")
-    table = Table.grid(padding=(0, 2))
-    for name, url in content["urls"].items():
-        table.add_row(f"  {name}", url)
-    console.print(table)
+    print_urls(content["urls"])
+
+
+def print_urls(urls: dict[str, str]) -> None:
+    """A line for each, whole however narrow the terminal is."""
+    for name, url in urls.items():
+        console.print(f"  {name:<8}{url}", soft_wrap=True, highlight=False)
 
 
 def _print_processes(content: dict[str, Any], seen: list[Seen]) -> None:
@@ -138,8 +142,7 @@ def _print_processes(content: dict[str, Any], seen: list[Seen]) -> None:
             one.entry.get("url", ""),
             " ".join(filter(None, (one.entry.get("version"), one.entry.get("source")))),
         )
-    console.print(table)
+    print_table(table)
     total = sum(one.memory for one in seen) / MEGABYTE
     console.print(f"{content['environment']}: {content['state']}, {total:.0f} MB in all")
-    for name, url in content["urls"].items():
-        console.print(f"  {name}: {url}")
+    print_urls(content["urls"])

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from genonaut.stack.commands import explained
+from genonaut.platform.cli import print_table
+from genonaut.stack.commands import explained, print_urls
 from genonaut.stack.demo.gallery import PICTURES, seed
-from genonaut.stack.demo.tour import PROMPT, ROUTE, DemoError, Tour
+from genonaut.stack.demo.tour import PROMPT, ROUTE, DemoError, Tour, wait_for_worker
 from genonaut.stack.local import LocalStack
 
 console = Console(highlight=False)
@@ -34,8 +35,9 @@ def demo(
             running = stack.up("demo", on_step=lambda step: status.update(f"{step} …"))
         for note in running["notes"]:
             console.print(note, style="yellow")
-        _said("Postgres, NATS JetStream, Valkey, five services, a driver and a ComfyUI are up")
         with httpx.Client(base_url=running["urls"]["api"], timeout=30) as api:
+            wait_for_worker(api)
+            _said("Postgres, NATS JetStream, Valkey, five services, a driver and a ComfyUI are up")
             _play(api, stack, running, pictures)
 
 
@@ -117,15 +119,12 @@ def _print_proof(reports: list[dict[str, Any]]) -> None:
         rows = sum(table["rebuilt_rows"] for table in report["tables"])
         table.add_row(f"  {report['projection']}", f"{report['events']:,}", f"{rows:,}", "[green]equal[/]")
     _said("Every projection, rebuilt from its history, equals the live tables:")
-    console.print(table)
+    print_table(table)
 
 
 def _print_urls(urls: dict[str, str], image_url: str) -> None:
-    table = Table.grid(padding=(0, 2))
-    for name, url in {"image": image_url, **urls}.items():
-        table.add_row(f"  {name}", url)
     console.print("Open:")
-    console.print(table)
+    print_urls({"image": image_url, **urls})
     console.print("The stack goes on running. [bold]make status[/] shows it, [bold]make down[/] stops it.")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,9 @@ T = TypeVar("T")
 PROMPT = "a lighthouse by the sea at sunset, dreamy, travel poster"
 STEP_SECONDS = 30.0
 """How long each step may take after the picture is made."""
+WORKER_SECONDS = 15.0
 JOB_SECONDS = 180.0
+REBUILD_SECONDS = 300.0
 ROUTE = "/api/v1/generation-jobs"
 LONGEST = {"days": 90}
 """The longest look back there is: hours that leave a short one meanwhile would change the counts."""
@@ -50,6 +53,17 @@ class Counts:
 
     def since(self, before: "Counts") -> "Counts":
         return Counts(*(now - then for now, then in zip(vars(self).values(), vars(before).values(), strict=True)))
+
+
+def wait_for_worker(api: httpx.Client) -> None:
+    """Some ComfyUI takes jobs. Raises DemoError."""
+    deadline = time.monotonic() + WORKER_SECONDS
+    while api.get("/api/v1/health").json()["workers"]["status"] != "healthy":
+        if time.monotonic() > deadline:
+            urls = os.environ.get("COMFYUI_URLS")
+            named = f"COMFYUI_URLS names {urls}: does anything answer there? " if urls else ""
+            raise DemoError(f"No ComfyUI takes jobs. {named}See .genonaut/logs/driver.log.")
+        time.sleep(0.2)
 
 
 class Tour:
@@ -85,7 +99,7 @@ class Tour:
             try:
                 with self.api.stream("GET", path, headers=headers, timeout=30) as stream:
                     stream.raise_for_status()
-                    for event_id, data in _server_sent_events(stream.iter_lines()):
+                    for event_id, data in _server_sent_events(_until(deadline, stream.iter_lines())):
                         last_event_id = event_id or last_event_id
                         if data.get("type") != "job":
                             continue
@@ -163,14 +177,17 @@ class Tour:
 
     def rebuild(self, root: Path) -> list[dict[str, Any]]:
         """Every projection of every service rebuilt from its history and compared. Raises when one differs."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "genonaut.platform.cli", "replay", "rebuild", "--all", "--json"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        try:
+            ran = subprocess.run(
+                [sys.executable, "-m", "genonaut.platform.cli", "replay", "rebuild", "--all", "--json"],
+                cwd=root,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=REBUILD_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"The rebuild did not end within {REBUILD_SECONDS:.0f} s.") from None
         try:
             reports: list[dict[str, Any]] = json.loads(ran.stdout)
         except ValueError:
@@ -194,6 +211,14 @@ class Tour:
                 return seen
             time.sleep(0.1)
         raise DemoError(f"Waited {within:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
+
+
+def _until(deadline: float, lines: Iterator[str]) -> Iterator[str]:
+    """The lines as they come; a stream that is only kept alive ends at the deadline."""
+    for line in lines:
+        if time.monotonic() > deadline:
+            return
+        yield line
 
 
 def _server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -17,6 +17,8 @@ from genonaut.platform.serving import end, watched
 log = structlog.get_logger()
 
 TELL_SECONDS = 5.0
+LOOK_SECONDS = 0.25
+"""A change is told this soon."""
 FORGET_SECONDS = 20.0
 """What no driver has told of for so long counts for nothing."""
 
@@ -32,16 +34,23 @@ async def telling(runtime: Runtime[Any], servers: Iterable[Server]) -> AsyncIter
 
 
 async def _tell(runtime: Runtime[Any], servers: list[Server]) -> None:
+    clock = asyncio.get_running_loop().time
+    told: dict[str, bool] = {}
+    told_at = 0.0
     while True:
-        try:
-            async with runtime.database.transaction() as connection:
-                for server in sorted(servers, key=lambda server: server.name):
-                    await connection.execute(text(_TELL), {"name": server.name, "fit": bool(server.fit)})
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            log.warning("driver.registry_unreachable", error=type(error).__name__)
-        await asyncio.sleep(TELL_SECONDS)
+        now = {server.name: bool(server.fit) for server in servers}
+        if now != told or clock() - told_at >= TELL_SECONDS:
+            try:
+                async with runtime.database.transaction() as connection:
+                    for name in sorted(now):
+                        await connection.execute(text(_TELL), {"name": name, "fit": now[name]})
+                told, told_at = now, clock()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("driver.registry_unreachable", error=type(error).__name__)
+                await asyncio.sleep(TELL_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def fit(connection: AsyncConnection) -> int:
