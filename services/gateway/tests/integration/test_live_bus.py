@@ -23,11 +23,11 @@ from genonaut.platform.bus import Bus, Message
 from genonaut.platform.provisioning import provision_bus
 from genonaut.testkit.platforms import eventually
 
-USER = UUID(int=1)
+USER = UUID(int=0xADA)
 IMAGE = StoredImage(sha256="ab" * 32, media_type="image/png", width=8, height=8, size_bytes=9)
 
 
-def life_of(job_id: int) -> list[Event]:
+def life_of(job_id: int, *, private: bool = False) -> list[Event]:
     whose = {"job_id": job_id, "user_id": USER}
     return [
         JobRequested(
@@ -39,6 +39,7 @@ def life_of(job_id: int) -> list[Event]:
             height=8,
             batch_size=1,
             sampler_params=SamplerParams(seed=1),
+            is_private=private,
         ),
         JobStarted(**whose, attempt=1, worker="gpu", comfyui_prompt_id=UUID(int=2), queue_wait_ms=3),
         JobCompleted(
@@ -54,9 +55,12 @@ class Generation:
 
     bus: Bus
     logs: dict[int, list[Envelope]] = field(default_factory=dict)
+    private: set[int] = field(default_factory=set)
     reads: int = 0
 
-    def job(self, job_id: int, *, events: int) -> None:
+    def job(self, job_id: int, *, events: int, private: bool = False) -> None:
+        if private:
+            self.private.add(job_id)
         self.logs[job_id] = [self._envelope(job_id, number) for number in range(1, events + 1)]
 
     async def goes_on(self, job_id: int, *, told: bool = True) -> None:
@@ -85,7 +89,7 @@ class Generation:
 
     def _envelope(self, job_id: int, sequence: int) -> Envelope:
         return Envelope.of(
-            life_of(job_id)[sequence - 1],
+            life_of(job_id, private=job_id in self.private)[sequence - 1],
             id=uuid4(),
             source="genonaut/generation",
             subject=str(job_id),
@@ -352,6 +356,49 @@ async def test_what_cannot_be_followed(live, generation, path: str, headers: Any
         assert (response.status, (await response.json(content_type=None))["error_code"]) == (status, code)
 
 
+OWNER, STRANGER, NOBODY = f"user_id={USER}", f"user_id={UUID(int=0xB0B)}", ""
+SEES = [
+    pytest.param(True, OWNER, True, id="private-owner"),
+    pytest.param(True, f"user_id={str(USER).upper()}", True, id="private-owner-in-capitals"),
+    pytest.param(True, STRANGER, False, id="private-stranger"),
+    pytest.param(True, NOBODY, False, id="private-nobody"),
+    pytest.param(False, OWNER, True, id="public-owner"),
+    pytest.param(False, STRANGER, True, id="public-stranger"),
+    pytest.param(False, NOBODY, True, id="public-nobody"),
+]
+"""Whether the job is private, who looks, and whether they see it."""
+
+
+@pytest.mark.parametrize(("private", "viewer", "sees"), SEES)
+async def test_the_stream_of_a_private_job_is_there_for_its_user_only(
+    live, generation, private: bool, viewer: str, sees: bool
+) -> None:
+    generation.job(7, events=3, private=private)
+    async with live.get(f"/api/v1/generation-jobs/7/events?{viewer}") as response:
+        if sees:
+            assert response.status == 200
+            assert await Reader(response).rest() == LIFE
+        else:
+            body = await response.json(content_type=None)
+            assert (response.status, body["error_code"]) == (404, "NOT_FOUND")
+            assert body["detail"] == "There is no generation job 7"
+
+
+@pytest.mark.parametrize("viewer", [STRANGER, NOBODY])
+async def test_how_far_a_private_job_is_cannot_be_found_out(live, generation, viewer: str) -> None:
+    """Its user follows it meanwhile, and the position that is asked for is one it may have or not."""
+    generation.job(7, events=1, private=True)
+    async with live.get(f"/api/v1/generation-jobs/7/events?{OWNER}") as stream:
+        reader = Reader(stream)
+        assert await reader.next() == LIFE[0]
+        for position in (1, 2):
+            path = f"/api/v1/generation-jobs/7/events?{viewer}&last_event_id={position}"
+            async with live.get(path) as response:
+                assert response.status == 404
+        await generation.goes_on(7)
+        assert await reader.next() == LIFE[1]
+
+
 async def test_when_the_log_cannot_be_read(front_of, upstream, reply, closed_port) -> None:
     async with (
         front_of({"": f"http://127.0.0.1:{closed_port}"}) as front,
@@ -443,6 +490,23 @@ async def test_a_socket_of_a_job_that_is_not_there(live, generation, path: str) 
         assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
         assert socket.close_code == 4404
     assert live.runtime.feed._clients == 0
+
+
+@pytest.mark.parametrize(("private", "viewer", "sees"), SEES)
+@pytest.mark.parametrize("path", ["/ws/jobs/7?", "/ws/jobs?job_ids=7&", "/ws/jobs?job_ids=8,7&"])
+async def test_a_socket_of_a_private_job_is_there_for_its_user_only(
+    live, generation, path: str, private: bool, viewer: str, sees: bool
+) -> None:
+    """Job 8 is public: it does not let anybody in to the other one."""
+    generation.job(7, events=2, private=private)
+    generation.job(8, events=2)
+    async with live.client.ws_connect(f"{live.url}{path}{viewer}") as socket:
+        if sees:
+            told = [await socket.receive_json(timeout=5) for _ in range(4 if "8" in path else 2)]
+            assert (7, "started") in [(message["job_id"], message["status"]) for message in told]
+        else:
+            assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == 4404
 
 
 async def test_a_socket_when_the_log_cannot_be_read(front_of, closed_port) -> None:
