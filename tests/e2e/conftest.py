@@ -158,6 +158,11 @@ class Stack:
     def pid(self, name: str) -> int | None:
         return self.local.read()["processes"][name].get("pid")
 
+    def is_ready(self, name: str, *, pid: int | None = None) -> bool:
+        """As the supervisor last saw it; with `pid`, whether it is that very process."""
+        seen = self.local.read()["processes"][name]
+        return seen["state"] == "ready" and pid in {None, seen["pid"]}
+
     def kill(self, name: str) -> int:
         """SIGKILL; gives the pid that was."""
         pid = wait_until(lambda: self.pid(name), reason=f"{name} has no pid")
