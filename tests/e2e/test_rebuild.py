@@ -4,7 +4,7 @@ import json
 
 
 def test_every_projection_rebuilt_from_history_equals_the_live_tables(stack, eventually) -> None:
-    stack.published(stack.submit(stack.user()))
+    stack.published(stack.submit(stack.user(), tags=["sea"]))
 
     def reports() -> list[dict]:
         ran = stack.genonaut("replay", "rebuild", "--all", "--json")
