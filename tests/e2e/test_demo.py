@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.parse
 from pathlib import Path
 
+import httpx
 import pytest
 
+from genonaut.stack.demo.gallery import PEOPLE
 from genonaut.stack.local import LocalStack
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +23,7 @@ COMMAND = [sys.executable, "-m", "genonaut.platform.cli", "demo", "--pictures", 
 
 def environment(state: Path) -> dict[str, str]:
     known = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    return {**known, "GENONAUT_STATE": str(state), "COLUMNS": "200"}
+    return {**known, "GENONAUT_STATE": str(state), "COLUMNS": "80"}
 
 
 def demo(state: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -56,9 +60,9 @@ def test_all_of_it_comes_true_twice(state: Path) -> None:
         strict=True,
     ):
         assert part in line
-    running = json.loads((state / "stack.json").read_text())
-    for url in running["urls"].values():
-        assert url in first.stdout
+    urls = re.findall(r"^  \w+ +(http://\S+)$", first.stdout, re.MULTILINE)
+    assert [urllib.parse.urlsplit(url).path[:15] for url in urls] == ["/api/v1/images/", "", "/docs", "/api/v1/health"]
+    assert [httpx.get(url).status_code for url in urls] == [200] * 4
     assert (state / "demo/job-1.png").stat().st_size > 10_000
 
     second = demo(state)
@@ -81,7 +85,7 @@ def test_it_comes_true_after_everything_was_killed_in_the_middle_of_a_job(state:
     again = demo(state)
 
     assert (again.returncode, again.stderr) == (0, ""), again.stdout
-    assert "1 requested, 1 made, 1 images" in again.stdout
+    assert "The generation rollup counts it" in again.stdout  # and perhaps the job that was in the middle
 
 
 def test_what_does_not_come_true_is_said_and_is_no_success(state: Path, spare_simulator) -> None:
@@ -95,3 +99,19 @@ def test_what_does_not_come_true_is_said_and_is_no_success(state: Path, spare_si
     assert "is accepted" in failed.stdout
     assert "✗ The job failed: KSampler failed" in failed.stdout
     assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_without_any_comfyui_it_says_so_soon(state: Path) -> None:
+    """Though it runs already, with the ComfyUI of the test before."""
+    failed = demo(state, COMFYUI_URLS="http://127.0.0.1:9")
+
+    assert failed.returncode == 1, failed.stdout
+    assert "✗ No ComfyUI takes jobs. COMFYUI_URLS names http://127.0.0.1:9" in failed.stdout
+    assert "✓" not in failed.stdout
+
+
+def test_the_readme_asks_for_users_that_the_demo_does_not_have() -> None:
+    readme = (ROOT / "README.md").read_text()
+    names = re.findall(r'"username": "(\w+)"', readme)
+    assert names
+    assert not set(names) & set(PEOPLE)

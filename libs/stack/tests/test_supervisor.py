@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -292,6 +293,62 @@ def test_another_environment_restarts_the_stack_in_it_and_it_stays(
     monkeypatch.delenv("APP_ENV")
     stack.down()
     assert stack.up()["environment"] == "demo"
+
+
+def test_other_settings_restart_the_stack_and_the_same_do_not(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = stack.up()
+    assert stack.up()["pid"] == before["pid"]
+    port = unused_port()
+    monkeypatch.setenv("API_PORT", str(port))
+
+    steps: list[str] = []
+    after = stack.up(on_step=steps.append)
+
+    assert steps[0] == "stopping the stack, which runs with another API_PORT"
+    assert after["ports"]["gateway"] == port
+    assert str(port) not in json.dumps(after["asked_for"])
+    monkeypatch.delenv("API_PORT")
+    assert stack.up()["pid"] == after["pid"]
+
+
+def test_what_a_killed_supervisor_left_is_named(stack: LocalStack) -> None:
+    stack.up()
+    assert stack.left() == []
+    os.kill(stack.read()["pid"], signal.SIGKILL)
+
+    assert wait_for(lambda: not stack.is_running())
+    assert sorted(stack.left()) == sorted(NAMES)
+    stack.down()
+    assert stack.left() == []
+
+
+def test_a_state_folder_that_is_a_file_is_said_so(state: Path) -> None:
+    (state / "file").touch()
+    for path in (state / "file", state / "file" / "below"):
+        with pytest.raises(StackError, match="has to be a folder, and is something else"):
+            LocalStack(HERE, path).up()
+
+
+def test_a_full_disk_is_said_so(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(free=20 * 1024 * 1024)
+    monkeypatch.setattr("genonaut.stack.local.shutil.disk_usage", lambda _: usage)
+
+    with pytest.raises(StackError, match="is full: 20 MB are free, a stack needs 300 MB"):
+        stack.up()
+
+
+def test_a_state_folder_that_is_a_mount_point_stays_and_is_emptied(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stack.state / "objects").mkdir()
+    (stack.state / "stack.json").write_text("{}")
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == stack.state)
+
+    stack.reset()
+
+    assert list(stack.state.iterdir()) == []
 
 
 def test_an_unknown_environment_is_refused(stack: LocalStack) -> None:

@@ -75,7 +75,10 @@ def status(
         content = stack.read()
         if content.get("state") == FAILED:
             console.print(f"The last start failed: {content['message']}", markup=False, highlight=False)
-        console.print("The stack does not run. Start it with `make up`.")
+        if left := stack.left():
+            console.print(f"Its supervisor was killed; {', '.join(left)} still run. Say `make up`, or `make down`.")
+        else:
+            console.print("The stack does not run. Start it with `make up`.")
     if not seen:
         raise typer.Exit(NOT_RUNNING)
     if not all(one.ok for one in seen):

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from genonaut.stack.child import BusyError, Child, ChildError
+from genonaut.stack.processes import asked_for
 from genonaut.stack.servers import Nats, Postgres, Valkey
 from genonaut.stack.site import DATABASES
 from genonaut.stack.stackfile import FAILED, READY, STARTING, StackFile
 
 PLATFORM = "genonaut.stack.processes:platform"
+MEGABYTE = 1024 * 1024
+LEAST_FREE = 300
+"""MB for the logs of Postgres, the streams and a few pictures."""
 SUPERVISOR_GRACE = 90.0
 SUPERVISOR_SPEAKS = 10.0
 
@@ -59,17 +63,22 @@ class LocalStack:
         """Returns the content of stack.json when everything is ready.
 
         The environment is the one asked for, else APP_ENV, else the one of last time, else dev. A stack that runs in
-        another environment is stopped first. Raises StackError with the last words of what failed.
+        another environment, or with other settings than this process's environment says, is stopped first. Raises
+        StackError with the last words of what failed.
         """
         wanted = environment or os.environ.get("APP_ENV") or None
         if wanted is not None and wanted not in DATABASES:
             raise StackError(f"APP_ENV is {wanted!r}; it is one of {', '.join(DATABASES)}.")
+        self._make_room()
         while True:
             seen = self._running()
             if seen:
-                if seen["state"] in {STARTING, READY} and wanted in {None, seen["environment"]}:
+                other = [name for name, said in asked_for().items() if seen.get("asked_for", {}).get(name) != said]
+                if wanted not in {None, seen["environment"]}:
+                    other.insert(0, "APP_ENV")
+                if seen["state"] in {STARTING, READY} and not other:
                     return seen if seen["state"] == READY else self._wait(seen["pid"], on_step)
-                on_step(f"stopping the stack, which runs as {seen['environment']}")
+                on_step(f"stopping the stack, which runs with another {', '.join(other)}" if other else "stopping it")
                 self.down()
             try:
                 pid = self._launch(wanted or self.read().get("environment") or "dev")
@@ -82,10 +91,8 @@ class LocalStack:
         """Stops everything that runs, orphans of a killed supervisor too; data stay. Whether anything ran."""
         if not self.state.exists():
             return False
-        locks = sorted((self.state / "run").glob("*.lock"))
-        orphans = (Child(lock.stem, lock.parent, self.state / "logs" / f"{lock.stem}.log") for lock in locks)
         ran = False
-        for child in (self._supervisor, *orphans):
+        for child in (self._supervisor, *self._children()):
             if child.is_running():
                 ran = True
                 child.claim()  # ends it
@@ -96,13 +103,38 @@ class LocalStack:
                 server.end_orphan()
         return ran
 
+    def left(self) -> list[str]:
+        """The processes that run without a supervisor, because that was killed."""
+        if self.is_running():
+            return []
+        servers = [server.name for server in self._servers() if server.runs_somewhere()]
+        return servers + [child.name for child in self._children() if child.is_running()]
+
     def reset(self) -> None:
         """Stops everything and removes all data, logs and passwords."""
         self.down()
         for server in self._servers():
             server.forget()
-        if self.state.exists():
+        if self.state.is_mount():  # somebody's volume: it stays, and is empty
+            for path in self.state.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        elif self.state.exists():
             shutil.rmtree(self.state)
+
+    def _make_room(self) -> None:
+        """The state folder is there, with space in it. Raises StackError."""
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise StackError(f"{self.state} has to be a folder, and is something else. Move it away.") from None
+        free = shutil.disk_usage(self.state).free // MEGABYTE
+        if free < LEAST_FREE:
+            raise StackError(f"The disk of {self.state} is full: {free} MB are free, a stack needs {LEAST_FREE} MB.")
+
+    def _children(self) -> list[Child]:
+        """Everything but the supervisor and the servers."""
+        locks = sorted((self.state / "run").glob("*.lock"))
+        return [Child(lock.stem, lock.parent, self.state / "logs" / f"{lock.stem}.log") for lock in locks]
 
     def _servers(self) -> tuple[Valkey, Nats, Postgres]:
         return Valkey(self.state), Nats(self.state), Postgres(self.state)

@@ -15,6 +15,11 @@ DATABASE_SERVICES = ("content", "generation", "analytics", "notifications")
 # A process sees the caller's environment, settings in it, but not what names our servers or opens them.
 _KEPT_BACK = {"DATABASE_URL", "DATABASE_ADMIN_URL", "NATS_URL", "REDIS_URL", "API_SECRET_KEY", "API_HOST", "API_PORT"}
 _KEPT_BACK_FAMILIES = ("DB_PASSWORD_", "PYTHON")
+SAID = (
+    *("API_HOST", "API_PORT", "COMFYUI_URLS", "DATABASE_URL", "NATS_URL", "REDIS_URL", "OBJECT_STORE_URL"),
+    *("GENONAUT_CONFIG", "LOG_LEVEL"),
+)
+"""Settings that a running stack has to have as they are said, or to be started again."""
 _SMALL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", "PYTHONUNBUFFERED": "1"}
 
 
@@ -128,6 +133,11 @@ def platform(site: Site) -> Plan:
             gateway.name: gateway.env,
         },
     )
+
+
+def asked_for() -> dict[str, str]:
+    """What the caller's environment says of the stack: names with digests of the values, which may be secret."""
+    return {name: sha256(value.encode()).hexdigest()[:12] for name in SAID if (value := os.environ.get(name))}
 
 
 def _wanted_port() -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 from genonaut.stack.child import Child, ChildError
 from genonaut.stack.files import write_whole
-from genonaut.stack.processes import Plan, Planner
+from genonaut.stack.processes import Plan, Planner, asked_for
 from genonaut.stack.running import Running
 from genonaut.stack.servers import Server
 from genonaut.stack.site import Site
@@ -57,6 +57,7 @@ class Supervisor:
             "version": version,
             "pid": os.getpid(),
             "root": str(root),
+            "asked_for": asked_for(),
             "started_at": _now(),
         }
 

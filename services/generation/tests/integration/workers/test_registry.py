@@ -36,7 +36,7 @@ async def test_a_driver_that_is_gone_is_not_counted_for_long(world, gpu, driving
 
     async with driving(gpu):
         await eventually(is_fit)
-    assert await is_fit()  # it ended a moment ago
+    assert not await is_fit()  # it said goodbye
 
-    await world.execute("UPDATE driven_servers SET told_at = told_at - interval '20 seconds'")
-    assert not await is_fit()
+    await world.execute("UPDATE driven_servers SET fit = true, told_at = told_at - interval '20 seconds'")
+    assert not await is_fit()  # it was killed

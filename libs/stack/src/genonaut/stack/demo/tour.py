@@ -18,7 +18,7 @@ T = TypeVar("T")
 PROMPT = "a lighthouse by the sea at sunset, dreamy, travel poster"
 STEP_SECONDS = 30.0
 """How long each step may take after the picture is made."""
-WORKER_SECONDS = 15.0
+WORKER_SECONDS = 10.0
 JOB_SECONDS = 180.0
 REBUILD_SECONDS = 300.0
 ROUTE = "/api/v1/generation-jobs"

@@ -18,8 +18,8 @@ class NewUser(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "username": "ada",
-                    "email": "ada@example.org",
+                    "username": "lovelace",
+                    "email": "lovelace@example.org",
                     "preferences": {"theme": "dark", "notifications_enabled": True},
                 }
             ]

@@ -19,7 +19,7 @@ async def workers(runtime: Runtime[DriverSettings]) -> AsyncIterator[Sequence[Co
     async with (
         servers.opened(runtime.settings.comfyui_urls) as fleet,
         Cancellations.heard(runtime.bus) as cancellations,
-        telling(runtime, fleet.values()),
+        telling(runtime, list(fleet.values())),
     ):
         crew = [Worker(runtime, server, fleet, cancellations) for server in fleet.values()]
         yield [

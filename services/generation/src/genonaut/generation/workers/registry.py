@@ -1,7 +1,7 @@
 """Which ComfyUI servers take jobs, as their drivers last told. Times are the database's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,33 +24,38 @@ FORGET_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def telling(runtime: Runtime[Any], servers: Iterable[Server]) -> AsyncIterator[None]:
-    """Inside, it is told every few seconds which of these servers are fit."""
-    task = watched(_tell(runtime, list(servers)), "registry of servers")
+async def telling(runtime: Runtime[Any], servers: Sequence[Server]) -> AsyncIterator[None]:
+    """Inside, it is told which of these servers are fit, every few seconds and when that changes; at the end, none."""
+    task = watched(_keep_telling(runtime, servers), "registry of servers")
     try:
         yield
     finally:
         await end([task])
+        await _tell(runtime, dict.fromkeys((server.name for server in servers), False))
 
 
-async def _tell(runtime: Runtime[Any], servers: list[Server]) -> None:
+async def _keep_telling(runtime: Runtime[Any], servers: Sequence[Server]) -> None:
     clock = asyncio.get_running_loop().time
     told: dict[str, bool] = {}
     told_at = 0.0
     while True:
         now = {server.name: bool(server.fit) for server in servers}
         if now != told or clock() - told_at >= TELL_SECONDS:
-            try:
-                async with runtime.database.transaction() as connection:
-                    for name in sorted(now):
-                        await connection.execute(text(_TELL), {"name": name, "fit": now[name]})
-                told, told_at = now, clock()
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                log.warning("driver.registry_unreachable", error=type(error).__name__)
-                await asyncio.sleep(TELL_SECONDS)
+            await _tell(runtime, now)
+            told, told_at = now, clock()
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _tell(runtime: Runtime[Any], fit: Mapping[str, bool]) -> None:
+    """What cannot be told now is told the next time."""
+    try:
+        async with runtime.database.transaction() as connection:
+            for name in sorted(fit):
+                await connection.execute(text(_TELL), {"name": name, "fit": fit[name]})
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning("driver.registry_unreachable", error=type(error).__name__)
 
 
 async def fit(connection: AsyncConnection) -> int:
