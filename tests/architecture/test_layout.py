@@ -15,6 +15,8 @@ TOP_FILES = {"__init__.py", "__main__.py", "commands.py", "py.typed", "service.p
 MORE_TOP_FILES = {
     # What browsers are told, who talk to no other service; and what is running, which is no database and event store.
     "gateway": {"edge.py", "runtime.py"},
+    # The second kind of process, wired as service.py wires the first.
+    "generation": {"driver.py"},
 }
 
 ROLES = {"api", "schemas", "consumers", "domain", "commands", "projection", "queries", "tables"}

@@ -1,5 +1,6 @@
 """What a caller is told when Postgres refuses, is slow, or is gone."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from genonaut.platform.database import ConcurrencyConflictError, Database
 from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.stack.servers import Postgres
+from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import fresh_database
 
 NOW = datetime(2024, 12, 1, 10, 0, 0, 123456, tzinfo=UTC)
@@ -174,3 +176,24 @@ async def test_a_conflict_that_outlived_its_retries_is_a_409(failing: Failing) -
     assert response.status_code == 409
     assert response.json()["error_code"] == "CONFLICT"
     assert "user-1" not in response.text
+
+
+async def test_what_a_peak_left_open_is_closed_and_nobody_notices(postgres: Postgres, monkeypatch) -> None:
+    monkeypatch.setattr("genonaut.platform.database.IDLE_SECONDS", 1.0)
+    url = fresh_database(postgres)
+    database, watcher = Database(url, name="peak", pool_size=3), Database(url, name="watcher")
+
+    async def connections() -> int:
+        async with watcher.reading() as connection:
+            query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'peak'"
+            return int((await connection.execute(text(query))).scalar_one())
+
+    async def none_left() -> bool:
+        return await connections() == 0
+
+    await asyncio.gather(*(database.ping() for _ in range(3)))
+    assert await connections() == 3
+    await eventually(none_left)
+    await asyncio.gather(*(database.ping() for _ in range(3)))
+    await database.close()
+    await watcher.close()

@@ -110,6 +110,7 @@ def print_table(table: "Table") -> None:
 
     for column in table.columns:
         column.overflow = "fold"
+        column.no_wrap = column is not table.columns[-1]
     unbounded = Console(width=10_000)
     needed = Measurement.get(unbounded, unbounded.options, table).minimum
     Console(width=max(needed, Console().width), highlight=False).print(table)

@@ -20,7 +20,7 @@ from genonaut.stack.local import LocalStack, StackError
 from genonaut.stack.stackfile import FAILED
 
 console = Console()
-MEGABYTE = 1024 * 1024
+MEGABYTE = 1_000_000
 NOT_RUNNING = 3  # as `systemctl status` says it
 INTERRUPTED = 130  # as a shell says it
 

@@ -11,7 +11,7 @@ app = service_commands("generation")
 def drive() -> None:
     """Run the driver in the foreground: it takes jobs and runs them on the servers of COMFYUI_URLS."""
     import_slim()
-    from genonaut.generation.service import driver  # noqa: PLC0415 - not for every command
+    from genonaut.generation.driver import driver  # noqa: PLC0415 - not for every command
 
     with stack_environment("driver"):
         driver.serve()

@@ -1,14 +1,13 @@
-"""The generation service on one page: the process that answers HTTP, and the one that drives GPUs."""
+"""The generation service on one page: the process that answers HTTP. `driver.py` is the one that drives GPUs."""
 
 from genonaut.contracts.streams import GENERATION_ITEMS
 from genonaut.generation.jobs.api import router as jobs_router
 from genonaut.generation.jobs.consumers import publish
 from genonaut.generation.jobs.orphans import look_for_orphans
 from genonaut.generation.jobs.projection import job_list
-from genonaut.generation.settings import DriverSettings, GenerationSettings
+from genonaut.generation.settings import GenerationSettings
 from genonaut.generation.users.projection import users
 from genonaut.generation.workers.api import router as workers_router
-from genonaut.generation.workers.drive import workers
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.service import Service
 
@@ -23,14 +22,4 @@ service = Service(
         Consumer.react(GENERATION_ITEMS, publish),
     ],
     background=[look_for_orphans],
-)
-
-driver = Service(
-    name="generation",
-    process="driver",
-    settings=DriverSettings,
-    summary="Runs generation jobs on ComfyUI servers.",
-    projections=[job_list],
-    workers=[workers],
-    relays=False,
 )

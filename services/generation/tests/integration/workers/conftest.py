@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from genonaut.comfyui_simulator.simulator import Simulator
-from genonaut.generation.service import driver
+from genonaut.generation.driver import driver
 from genonaut.testkit.platforms import Running, eventually
 
 

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.generation.workers.servers import Server
 from genonaut.platform.database import is_outage
 from genonaut.platform.service import Runtime
 from genonaut.platform.serving import end, watched
+
+if TYPE_CHECKING:  # who only asks need not load a ComfyUI client
+    from genonaut.generation.workers.servers import Server
 
 log = structlog.get_logger()
 
@@ -24,7 +26,7 @@ FORGET_SECONDS = 20.0
 
 
 @asynccontextmanager
-async def telling(runtime: Runtime[Any], servers: Sequence[Server]) -> AsyncIterator[None]:
+async def telling(runtime: Runtime[Any], servers: "Sequence[Server]") -> AsyncIterator[None]:
     """Inside, it is told which of these servers are fit, every few seconds and when that changes; at the end, none."""
     task = watched(_keep_telling(runtime, servers), "registry of servers")
     try:
@@ -34,7 +36,7 @@ async def telling(runtime: Runtime[Any], servers: Sequence[Server]) -> AsyncIter
         await _tell(runtime, dict.fromkeys((server.name for server in servers), False))
 
 
-async def _keep_telling(runtime: Runtime[Any], servers: Sequence[Server]) -> None:
+async def _keep_telling(runtime: Runtime[Any], servers: "Sequence[Server]") -> None:
     clock = asyncio.get_running_loop().time
     told: dict[str, bool] = {}
     told_at = 0.0
