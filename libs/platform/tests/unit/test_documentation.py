@@ -29,6 +29,7 @@ async def test_everything_a_page_loads_is_here(client: httpx.AsyncClient, page: 
     answer = await client.get(page)
     assert answer.headers["content-type"].startswith("text/html")
     assert "/openapi.json" in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
 
     links = [link for link in re.findall(r'(?:src|href)="([^"]*)"', answer.text) if not link.startswith("data:")]
     assert "//" not in "".join(links)

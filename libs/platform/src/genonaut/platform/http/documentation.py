@@ -22,23 +22,31 @@ def install_documentation(app: FastAPI) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=OPENAPI,
             title=app.title,
             swagger_js_url=f"{SCRIPTS}/swagger-ui-bundle.js",
             swagger_css_url=f"{SCRIPTS}/swagger-ui.css",
             swagger_favicon_url=NO_ICON,
         )
+        return _closed(page)
 
     @app.get("/redoc", include_in_schema=False)
     async def redoc() -> HTMLResponse:
-        return get_redoc_html(
+        page = get_redoc_html(
             openapi_url=OPENAPI,
             title=app.title,
             redoc_js_url=f"{SCRIPTS}/redoc.standalone.js",
             redoc_favicon_url=NO_ICON,
             with_google_fonts=False,
         )
+        return _closed(page)
+
+
+def _closed(page: HTMLResponse) -> HTMLResponse:
+    """The page, which browsers let load nothing from elsewhere: ReDoc would fetch its logo."""
+    page.headers["Content-Security-Policy"] = "default-src 'self' 'unsafe-inline' data: blob:"
+    return page
 
 
 def _scripts() -> Path:
