@@ -18,7 +18,8 @@ Scene = Callable[[Canvas], Stand | None]
 
 _SCENE_WORDS = {
     "mountains": "mountain mountains peak peaks alps valley cliff hill hills volcano castle dragon canyon aurora",
-    "sea": "sea ocean beach wave waves island harbour harbor lake coast lighthouse boat ship sail river whale fish",
+    "sea": "sea ocean beach wave waves island harbour harbor lake coast lighthouse boat boats ship sail river whale"
+    " fish sailing",
     "forest": "forest woods jungle tree trees pine bamboo deer fox owl wolf fairy cabin bear",
     "dunes": "desert dune dunes sand savanna sahara camel cactus pyramid mars",
     "city": "city skyline street town tokyo skyscraper cyberpunk neon robot car building buildings rooftop",
