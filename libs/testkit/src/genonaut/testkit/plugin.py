@@ -1,6 +1,7 @@
 """The pytest plugin: every fixture of the testkit, from one module per subject."""
 
 from genonaut.testkit.platforms import migrated_template, platform, platform_database
+from genonaut.testkit.projections import tables_of
 from genonaut.testkit.servers import nats, nats_server, postgres, server_state, valkey, valkey_server
 from genonaut.testkit.settings import plain_logs
 
@@ -13,6 +14,7 @@ __all__ = [
     "platform_database",
     "postgres",
     "server_state",
+    "tables_of",
     "valkey",
     "valkey_server",
 ]
