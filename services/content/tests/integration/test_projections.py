@@ -1,0 +1,237 @@
+"""What each event does to the tables: given these events, then exactly these rows."""
+
+from itertools import permutations
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from sqlalchemy.exc import IntegrityError
+
+from genonaut.content.images.projection import images_projection
+from genonaut.content.images.tables import image_uploads, images
+from genonaut.content.items.projection import items_projection
+from genonaut.content.items.tables import items
+from genonaut.content.tags.projection import tags_projection
+from genonaut.content.tags.tables import tag_parents, tags
+from genonaut.content.users.projection import users_projection
+from genonaut.content.users.tables import users
+from genonaut.contracts.content import (
+    ImageUploaded,
+    ItemCreated,
+    TagCreated,
+    TagParentAdded,
+    TagPublished,
+    UserPreferencesChanged,
+    UserRegistered,
+)
+from genonaut.contracts.images import StoredImage
+from genonaut.testkit.projections import at, minute
+
+ADA, BOB = UUID(int=1), UUID(int=2)
+SKY, SEA, NATURE = UUID(int=11), UUID(int=12), UUID(int=13)
+PICTURE = StoredImage(sha256="a" * 64, media_type="image/png", width=3, height=2, size_bytes=2**40)
+
+
+@pytest_asyncio.fixture
+async def tables(tables_of):
+    async with tables_of("content") as tables:
+        yield tables
+
+
+def registered(user_id, username, **preferences) -> UserRegistered:
+    return UserRegistered(
+        user_id=user_id, username=username, email=f"{username.lower()}@example.org", preferences=preferences
+    )
+
+
+def user(user_id, username, *, created_at, updated_at, **preferences):
+    return {
+        "id": user_id,
+        "username": username,
+        "email": f"{username.lower()}@example.org",
+        "is_active": True,
+        "preferences": preferences,
+        "created_at": created_at,
+        "updated_at": updated_at,
+    }
+
+
+async def test_users_are_as_they_registered_and_their_preferences_are_merged_key_by_key(tables) -> None:
+    at_first = {"theme": "dark", "language": "en", "ui": {"wide": True, "big": 1}}
+    await tables.given(users_projection, at(1, registered(ADA, "Ada", **at_first)), at(2, registered(BOB, "bob")))
+    bob = user(BOB, "bob", created_at=minute(2), updated_at=minute(2))
+    assert await tables.rows(users) == [
+        user(ADA, "Ada", created_at=minute(1), updated_at=minute(1), **at_first),
+        bob,
+    ]
+
+    changes = {"theme": None, "ui": {"wide": False}, "page_size": 50}
+    await tables.given(users_projection, at(3, UserPreferencesChanged(user_id=ADA, changes=changes)))
+    assert await tables.rows(users) == [
+        user(ADA, "Ada", created_at=minute(1), updated_at=minute(3), language="en", **changes),
+        bob,
+    ]
+
+
+async def test_a_user_name_or_an_address_that_is_taken_is_refused(tables) -> None:
+    await tables.given(users_projection, at(1, registered(ADA, "Ada")))
+    same_name = UserRegistered(user_id=BOB, username="aDA", email="bob@example.org")
+    same_address = UserRegistered(user_id=BOB, username="bob", email="ada@example.org")
+
+    for event, index in ((same_name, "ix_users_username"), (same_address, "ix_users_email")):
+        with pytest.raises(IntegrityError, match=index):
+            await tables.given(users_projection, at(2, event))
+
+    assert await tables.rows(users) == [user(ADA, "Ada", created_at=minute(1), updated_at=minute(1))]
+
+
+def tag(tag_id, slug, *, is_private=False, created_at, updated_at):
+    return {
+        "id": tag_id,
+        "slug": slug,
+        "name": slug.title(),
+        "is_private": is_private,
+        "created_at": created_at,
+        "updated_at": updated_at,
+    }
+
+
+def tag_created(tag_id, slug, *, is_private=False) -> TagCreated:
+    return TagCreated(tag_id=tag_id, slug=slug, name=slug.title(), is_private=is_private)
+
+
+async def test_a_tag_is_as_old_for_everybody_as_its_publication(tables) -> None:
+    await tables.given(
+        tags_projection,
+        at(1, tag_created(SKY, "sky", is_private=True)),
+        at(2, tag_created(SEA, "sea", is_private=True)),
+        at(3, tag_created(NATURE, "nature")),
+    )
+    sea = tag(SEA, "sea", is_private=True, created_at=minute(2), updated_at=minute(2))
+    nature = tag(NATURE, "nature", created_at=minute(3), updated_at=minute(3))
+    private = tag(SKY, "sky", is_private=True, created_at=minute(1), updated_at=minute(1))
+    assert await tables.rows(tags) == [private, sea, nature]
+
+    await tables.given(tags_projection, at(4, TagPublished(tag_id=SKY)))
+    assert await tables.rows(tags) == [tag(SKY, "sky", created_at=minute(4), updated_at=minute(4)), sea, nature]
+
+
+async def test_a_tag_has_every_parent_that_it_was_given_and_has_changed_when_it_got_one(tables) -> None:
+    await tables.given(
+        tags_projection,
+        at(1, tag_created(SKY, "sky")),
+        at(2, tag_created(SEA, "sea")),
+        at(3, TagParentAdded(tag_id=SKY, parent_id=NATURE)),
+        at(4, TagParentAdded(tag_id=SKY, parent_id=SEA)),
+    )
+
+    assert await tables.rows(tags) == [
+        tag(SKY, "sky", created_at=minute(1), updated_at=minute(4)),
+        tag(SEA, "sea", created_at=minute(2), updated_at=minute(2)),
+    ]
+    assert await tables.rows(tag_parents) == [
+        {"tag_id": SKY, "parent_id": SEA},
+        {"tag_id": SKY, "parent_id": NATURE},
+    ]
+
+
+def item_created(item_id, **more) -> ItemCreated:
+    return ItemCreated(
+        item_id=item_id,
+        **{"title": "A lighthouse", "content_type": "image", "prompt": "a lighthouse", "creator_id": ADA} | more,
+    )
+
+
+async def test_what_is_known_of_an_image_does_not_depend_on_who_spoke_first(tables) -> None:
+    for letter, order in zip("abcdef", permutations(range(3)), strict=True):
+        picture = PICTURE.model_copy(update={"sha256": letter * 64})
+        events = [
+            at(1, ImageUploaded(image=picture, user_id=ADA)),
+            at(2, ImageUploaded(image=picture, user_id=BOB)),
+            at(3, item_created(1, image=picture)),
+        ]
+        await tables.given(images_projection, *(events[place] for place in order))
+
+    shown = {"media_type": "image/png", "width": 3, "height": 2, "size_bytes": 2**40, "created_at": minute(1)}
+    assert await tables.rows(images) == [{"sha256": letter * 64, **shown} for letter in "abcdef"]
+    assert await tables.rows(image_uploads) == [
+        {"sha256": letter * 64, "user_id": user_id} for letter in "abcdef" for user_id in (ADA, BOB)
+    ]
+
+
+async def test_an_image_is_nobodys_when_nobody_says_that_it_is_theirs(tables) -> None:
+    await tables.given(
+        images_projection,
+        at(1, ImageUploaded(image=PICTURE)),
+        at(2, item_created(1, image=PICTURE.model_copy(update={"sha256": "b" * 64}))),
+        at(3, item_created(2)),
+    )
+
+    assert [(row["sha256"], row["created_at"]) for row in await tables.rows(images)] == [
+        ("a" * 64, minute(1)),
+        ("b" * 64, minute(2)),
+    ]
+    assert await tables.rows(image_uploads) == []
+
+
+async def test_an_item_is_what_its_event_says(tables) -> None:
+    generated = item_created(
+        7,
+        source_type="auto",
+        title="The  Lighthouse",
+        prompt="Fog,\n DUSK",
+        content_data="kept",
+        tag_ids=[SEA, SKY],
+        item_metadata={"steps": 28, "loras": []},
+        quality_score=0.75,
+        is_private=True,
+        image=PICTURE,
+        job_id=5,
+        image_index=1,
+        image_count=2,
+    )
+
+    await tables.given(items_projection, at(1, generated), at(2, item_created(8, content_type="text", creator_id=BOB)))
+
+    assert await tables.rows(items) == [
+        {
+            "id": 7,
+            "source_type": "auto",
+            "title": "The  Lighthouse",
+            "content_type": "image",
+            "content_data": "kept",
+            "prompt": "Fog,\n DUSK",
+            "creator_id": ADA,
+            "item_metadata": {"steps": 28, "loras": []},
+            "tag_ids": [SEA, SKY],
+            "quality_score": 0.75,
+            "is_private": True,
+            "path_thumb": f"/api/v1/images/{'a' * 64}?size=300",
+            "image_sha256": "a" * 64,
+            "job_id": 5,
+            "image_index": 1,
+            "search_text": "the lighthouse\nfog, dusk",
+            "created_at": minute(1),
+            "updated_at": minute(1),
+        },
+        {
+            "id": 8,
+            "source_type": "items",
+            "title": "A lighthouse",
+            "content_type": "text",
+            "content_data": None,
+            "prompt": "a lighthouse",
+            "creator_id": BOB,
+            "item_metadata": {},
+            "tag_ids": [],
+            "quality_score": 0.5,
+            "is_private": False,
+            "path_thumb": None,
+            "image_sha256": None,
+            "job_id": None,
+            "image_index": None,
+            "search_text": "a lighthouse\na lighthouse",
+            "created_at": minute(2),
+            "updated_at": minute(2),
+        },
+    ]
