@@ -1,5 +1,6 @@
 """What the code says about itself fits together: commands, durables, projections, migrations."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from genonaut.contracts import EVENTS
 from genonaut.contracts.streams import DURABLES, GENERATION_DRIVERS
 from genonaut.platform.provisioning import SERVICES
 from genonaut.platform.replay_cli import everything
@@ -57,6 +59,13 @@ def test_a_table_belongs_to_one_projection() -> None:
 
 def test_replay_knows_every_service_with_a_database() -> None:
     assert {each.service.name for each in everything()} == set(SERVICES)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_event_that_a_projection_reads_is_in_a_test_of_what_it_does_to_the_tables(service: str) -> None:
+    tests = (ROOT / "services" / service / "tests" / "integration" / "test_projections.py").read_text()
+    read = {EVENTS[name].__name__ for each in load_service(service).projections for name in each.event_types}
+    assert {name for name in read if not re.search(rf"\b{name}\(", tests)} == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
