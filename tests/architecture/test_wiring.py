@@ -97,7 +97,8 @@ def test_a_migration_has_one_head(service: str) -> None:
 
 def test_help_lists_every_target() -> None:
     declared = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
-    helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    quiet = ["make", "--no-print-directory", "help"]  # which a make above this one would undo
+    helped = subprocess.run(quiet, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert sorted(line.split()[0] for line in helped.splitlines()) == sorted(declared.split()[1:])
     assert all(len(line.split()) > 2 for line in helped.splitlines())

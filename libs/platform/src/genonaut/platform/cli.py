@@ -108,11 +108,13 @@ def print_table(table: "Table") -> None:
     from rich.console import Console  # noqa: PLC0415 - not for serving
     from rich.measure import Measurement  # noqa: PLC0415 - as above
 
-    for column in table.columns:
-        column.overflow = "fold"
-        column.no_wrap = column is not table.columns[-1]
+    *others, last = table.columns
+    for column in others:
+        column.no_wrap = True
+    last.overflow = "fold"
     unbounded = Console(width=10_000)
-    needed = Measurement.get(unbounded, unbounded.options, table).minimum
+    width = Measurement.get(unbounded, unbounded.options, table)
+    needed = min(width.maximum, width.minimum + 40)  # room for words in the last column
     Console(width=max(needed, Console().width), highlight=False).print(table)
 
 
