@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from genonaut.stack import commands
 from genonaut.stack.local import LocalStack
+from genonaut.stack.ports import free_port
 
 HERE = Path(__file__).parent
 
@@ -23,9 +23,7 @@ HERE = Path(__file__).parent
 def stack(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStack]:
     for name in ("DATABASE_URL", "NATS_URL", "REDIS_URL", "APP_ENV"):
         monkeypatch.delenv(name, raising=False)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("API_PORT", str(probe.getsockname()[1]))
+    monkeypatch.setenv("API_PORT", str(free_port()))
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setenv("COLUMNS", "200")
     stack = LocalStack(HERE, state / ".genonaut", planner="fake_platform:plan")
@@ -100,6 +98,7 @@ import sys
 from pathlib import Path
 from genonaut.stack import commands
 from genonaut.stack.local import LocalStack
+from genonaut.stack.ports import free_port
 commands.LocalStack = lambda: LocalStack(Path(sys.argv[1]), Path(sys.argv[2]), planner="fake_platform:plan")
 commands.typer.run(commands.up)
 """

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from genonaut.gateway.runtime import Runtime
 from genonaut.gateway.service import service
 from genonaut.gateway.settings import GatewaySettings
 from genonaut.platform.serving import Server
+from genonaut.stack.ports import free_port
 
 Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -89,12 +89,6 @@ class _Quiet(Server):
             await super().shutdown(sockets)
         else:
             await uvicorn.Server.shutdown(self, sockets)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

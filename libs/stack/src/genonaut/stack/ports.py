@@ -1,8 +1,12 @@
 """Free TCP ports of this machine."""
 
 import errno
+import random
 import socket
 from collections.abc import Mapping
+
+LISTENING = range(20_000, 32_768)
+"""Below the ports that systems give to outgoing connections: one of those could sit on a server's while it restarts."""
 
 
 def is_free(port: int) -> bool:
@@ -20,13 +24,13 @@ def is_free(port: int) -> bool:
 
 
 def free_port(prefer: int | None = None) -> int:
-    """`prefer` if it is free, else any free port."""
+    """`prefer` if it is free, else any free port of `LISTENING`. Raises OSError when there is none."""
     if prefer and is_free(prefer):
         return prefer
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    for port in random.sample(LISTENING, len(LISTENING)):
+        if is_free(port):
+            return port
+    raise OSError(errno.EADDRINUSE, "no port is free")
 
 
 def answers(host: str, port: int, *, timeout: float = 2.0) -> bool:
