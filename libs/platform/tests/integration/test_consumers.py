@@ -174,6 +174,50 @@ async def test_what_comes_after_another_durable_waits_for_it(toy) -> None:
             await eventually(lambda: handled == [first, second])
 
 
+async def test_what_comes_after_another_durable_does_not_wait_for_what_comes_later(toy) -> None:
+    """There is always something newer; what was there when the message came is what counts."""
+    handled, stop = asyncio.Event(), asyncio.Event()
+
+    async def react(store, connection, event, envelope) -> None:
+        handled.set()
+
+    async def slowly(store, connection, event, envelope) -> None:
+        await asyncio.sleep(0.02)
+
+    async def keep_coming() -> None:
+        while not stop.is_set():
+            await publish(toy, envelope(uuid4()))
+            await asyncio.sleep(0.02)
+
+    coming = asyncio.create_task(keep_coming())
+    async with (
+        consuming(toy, Consumer.react(GENERATION_USERS, slowly)),
+        consuming(toy, Consumer.react(DURABLE, react, after=GENERATION_USERS)),
+    ):
+        await asyncio.wait_for(handled.wait(), 10)
+        stop.set()
+        await coming
+
+
+async def test_a_wait_for_another_durable_that_does_not_end_shows_as_not_ready(toy) -> None:
+    await publish(toy, envelope(uuid4()))
+    loop = ConsumerLoop(
+        DURABLE, nothing, bus=toy.platform.bus, database=toy.database, after=GENERATION_USERS, patience=0.1
+    )
+    task = asyncio.create_task(loop.run())
+
+    async def stands_still() -> bool:
+        try:
+            await loop.check()
+        except TimeoutError:
+            return True
+        return False
+
+    await eventually(stands_still)
+    loop.stop()
+    await asyncio.wait_for(task, 10)
+
+
 async def _in_hand(jetstream) -> bool:
     return (await jetstream.consumer_info("CONTENT", DURABLE.name)).num_ack_pending == 1
 

@@ -1,5 +1,6 @@
 """A private item exists for its creator only, in whatever way it is looked for."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ async def test_a_tag_of_private_items_is_nobody_elses_until_it_is_shown(gallery)
     diary = str(id_of("diary"))
 
     async def seen() -> list[str]:
-        return [tag["slug"] for tag in (await gallery.get("/tags"))["items"]]
+        return sorted(tag["slug"] for tag in (await gallery.get("/tags"))["items"])
 
     # An id could be guessed from a word; it must not tell whether the word is in use.
     for tag in (diary, str(id_of("never-used"))):
@@ -101,10 +102,21 @@ async def test_a_tag_of_private_items_is_nobody_elses_until_it_is_shown(gallery)
         assert await gallery.problem("POST", "/content", json=item) == (422, "VALIDATION_ERROR")
     assert await seen() == []
 
-    assert (await gallery.client.post("/api/v1/tags", json={"slug": "diary"})).status_code == 201
+    declared = await gallery.client.post("/api/v1/tags", json={"slug": "diary", "name": "My Diary"})
+    assert (declared.status_code, declared.json()["name"]) == (201, "My Diary")
     assert await seen() == ["diary"]
     assert (await gallery.client.post("/api/v1/tags", json={"slug": "diary"})).status_code == 200
 
     await gallery.item(ada, tags=["letters"], is_private=True)
     await gallery.item(bob, tags=["letters"])
     assert await seen() == ["diary", "letters"]
+
+
+async def test_a_tag_that_is_used_in_private_and_in_public_at_once_is_seen(gallery) -> None:
+    ada, bob = await gallery.user(), await gallery.user()
+    for number in range(10):
+        tags = [f"tag-{number}-{each}" for each in range(10)]
+        await asyncio.gather(gallery.item(ada, tags=tags[-1:], is_private=True), gallery.item(bob, tags=tags))
+
+    listed = await gallery.get("/tags", page_size=1000)
+    assert listed["total"] == 100

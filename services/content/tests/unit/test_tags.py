@@ -11,7 +11,6 @@ from genonaut.content.tags.domain import (
     AddParent,
     BadSlugError,
     Create,
-    Publish,
     Tag,
     TagCycleError,
     TagReference,
@@ -93,13 +92,12 @@ def test_a_tag_is_created_once() -> None:
 
 def test_a_private_tag_is_published_once() -> None:
     private = TagCreated(tag_id=ART, slug="art", name="Art", is_private=True)
-    published = TagPublished(tag_id=ART)
+    published = TagPublished(tag_id=ART, name="Fine Art")
 
     assert TAG.decide(Create("art", "Art", is_private=True), given()) == [private]
-    assert TAG.decide(Publish(), given(private)) == [published]
-    assert TAG.decide(Publish(), given(private, published)) == []
-    assert TAG.decide(Publish(), given(TagCreated(tag_id=ART, slug="art", name="Art"))) == []
-    assert TAG.decide(Publish(), given()) == []
+    assert TAG.decide(Create("art", "Art", is_private=True), given(private)) == []
+    assert TAG.decide(Create("art", "Fine Art"), given(private)) == [published]
+    assert TAG.decide(Create("art", "Art"), given(private, published)) == []
 
 
 def test_a_parent_is_added_once() -> None:

@@ -37,6 +37,8 @@ class TagPublished(Event, type="content.tag.published"):
     """A tag of private items is everybody's now: somebody declared it, or put it on a public item."""
 
     tag_id: UUID
+    name: str
+    """As who showed it calls it. The one it had would tell that it was there."""
 
 
 class TagParentAdded(Event, type="content.tag.parent_added"):

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 from uuid import uuid4
 
@@ -87,10 +88,12 @@ class Bus:
                     reconnected_cb=reconnected,
                     error_cb=failed,
                 )
-        except TimeoutError:
+        except BaseException as error:
             bus._closing = True
-            await client.close()
-            raise ConnectionError("NATS does not answer") from None
+            await client.close()  # so that nothing of it goes on trying
+            if isinstance(error, TimeoutError):
+                raise ConnectionError("NATS does not answer") from None
+            raise
         bus.jetstream = client.jetstream(timeout=PUBLISH_TIMEOUT)
         return bus
 
@@ -111,16 +114,38 @@ class Bus:
         if error := answer.get("error"):
             raise PublishError(f"JetStream does not work: {error.get('description')}")
 
-    async def is_caught_up(self, durable: Durable) -> bool:
-        """Whether all that is on the bus for this durable has been handled. No, too, when the bus does not say."""
+    async def end_of(self, durable: Durable) -> int | None:
+        """Up to which sequence number there is something for this durable; None when the bus does not say."""
         try:
-            last = max([await self._last(durable.stream.name, subject) for subject in durable.filter_subjects()])
+            return max([await self._last(durable.stream.name, subject) for subject in durable.filter_subjects()])
+        except (nats.errors.Error, nats.js.errors.Error):
+            return None
+
+    async def has_handled(self, durable: Durable, end: int) -> bool:
+        """Whether the durable has handled everything up to there. No, too, when the bus does not say."""
+        try:
             info = await self.jetstream.consumer_info(durable.stream.name, durable.name)
         except (nats.errors.Error, nats.js.errors.Error):
             return False
         # Not by num_pending: for a moment after a message was acknowledged it does not count it (2 of 100 times).
         handled = info.ack_floor if info.num_ack_pending else info.delivered
-        return bool(handled and handled.stream_seq >= last)
+        return bool(handled and handled.stream_seq >= end)
+
+    async def is_caught_up(self, durable: Durable) -> bool:
+        """Whether all that is on the bus for this durable has been handled. No, too, when the bus does not say."""
+        end = await self.end_of(durable)
+        return end is not None and await self.has_handled(durable, end)
+
+    async def oldest_unhandled(self, durable: Durable) -> datetime | None:
+        """When the first message that the durable has not handled came into its stream; None when there is none."""
+        info = await self.jetstream.consumer_info(durable.stream.name, durable.name)
+        following = (info.ack_floor.stream_seq if info.ack_floor else 0) + 1
+        times = []
+        for subject in durable.filter_subjects():
+            with suppress(nats.js.errors.NotFoundError):
+                message = await self.jetstream.get_msg(durable.stream.name, seq=following, subject=subject, next=True)
+                times.append(message.time)
+        return min((time for time in times if time), default=None)
 
     async def _last(self, stream: str, subject: str) -> int:
         """The sequence number of the last message with a subject like this; 0 when there is none."""

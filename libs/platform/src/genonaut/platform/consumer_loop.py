@@ -11,7 +11,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -92,8 +91,6 @@ class ConsumerLoop:
         self.patience = patience
         self._alive_at = monotonic()
         self._effect_since: float | None = None
-        self._reached = datetime.now(UTC)
-        """When what is in hand, or else was handled last, came into the stream."""
         self._stop = asyncio.Event()
         self._failures: dict[str, float] = {}
 
@@ -111,7 +108,7 @@ class ConsumerLoop:
                 pull = await Pull.open(self.bus.client, stream=self.durable.stream.name, consumer=self.durable.name)
                 try:
                     while await self._may_fetch():
-                        await self._handle(await self._fetch(pull))
+                        await self._handle(await self._fetch(pull), pull)
                 finally:
                     await pull.close()
             except (PullError, nats.errors.Error, nats.js.errors.Error, OSError) as error:
@@ -141,17 +138,17 @@ class ConsumerLoop:
         while True:
             try:
                 await self._state_lag()
-            except (nats.errors.Error, nats.js.errors.Error) as error:
-                log.debug("consumer.not_measured", consumer=self.durable.name, error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - figures must not stop what they are about
+                log.warning("consumer.not_measured", consumer=self.durable.name, error=type(error).__name__)
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _state_lag(self) -> None:
         info = await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
-        now = datetime.now(UTC)
-        if not (waiting := (info.num_pending or 0) + (info.num_ack_pending or 0)):
-            self._reached = now
+        waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
+        oldest = await self.bus.oldest_unhandled(self.durable) if waiting else None
+        lag = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
         metrics.CONSUMER_PENDING.labels(consumer=self.durable.name).set(waiting)
-        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(max(0.0, (now - self._reached).total_seconds()))
+        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(lag)
 
     async def _may_fetch(self) -> bool:
         """True as soon as the gate is open, false as soon as the loop shall stop."""
@@ -167,6 +164,21 @@ class ConsumerLoop:
             await self._unless_stopped(asyncio.sleep(waits))
             waits = min(waits * 2, FETCH_SECONDS)
         return False
+
+    async def _wait_for(self, other: Durable) -> None:
+        """Returns when the other durable has handled what there is for it now. A long wait shows as not ready."""
+        end: int | None = None
+
+        async def handled() -> bool:
+            nonlocal end
+            end = await self.bus.end_of(other) if end is None else end
+            return end is not None and await self.bus.has_handled(other, end)
+
+        self._effect_since = monotonic()
+        try:
+            await self._until(handled)
+        finally:
+            self._effect_since = None
 
     async def _fetch(self, pull: Pull) -> Sequence[Msg]:
         """What has arrived, waiting for it for a while; nothing as soon as the loop shall stop."""
@@ -184,8 +196,8 @@ class ConsumerLoop:
             work.cancel()
             stopping.cancel()
 
-    async def _handle(self, messages: Sequence[Msg]) -> None:
-        async with self._heartbeat(messages):
+    async def _handle(self, messages: Sequence[Msg], pull: Pull) -> None:
+        async with self._heartbeat(messages, pull):
             decoded: list[tuple[Msg, Recorded]] = []
             for message in messages:
                 try:
@@ -195,14 +207,12 @@ class ConsumerLoop:
                     await self._bury(message, error)
             try:
                 if decoded and self.after:
-                    await self._until(partial(self.bus.is_caught_up, self.after))
+                    await self._wait_for(self.after)
                 for start in range(0, len(decoded), self.batch):
                     if self._stop.is_set():
                         await self._hand_back(messages)
                         return
-                    part = decoded[start : start + self.batch]
-                    self._reached = part[0][0].metadata.timestamp
-                    await self._process(part)
+                    await self._process(decoded[start : start + self.batch])
             except asyncio.CancelledError:  # the process cannot wait for the effect; the next one need not wait either
                 await self._hand_back(messages)
                 raise
@@ -301,7 +311,7 @@ class ConsumerLoop:
                 await message.nak()
 
     @asynccontextmanager
-    async def _heartbeat(self, messages: Sequence[Msg]) -> AsyncIterator[None]:
+    async def _heartbeat(self, messages: Sequence[Msg], pull: Pull) -> AsyncIterator[None]:
         """Keeps what is in hand ours for as long as it takes."""
 
         async def beat() -> None:
@@ -309,7 +319,7 @@ class ConsumerLoop:
                 await asyncio.sleep(self.durable.ack_wait.total_seconds() / 3)
                 self._alive_at = monotonic()
                 try:
-                    for message in messages:
+                    for message in (*messages, *pull.waiting):
                         if not message.is_acked:
                             await message.in_progress()
                 except nats.errors.Error as error:  # the next beat may get through

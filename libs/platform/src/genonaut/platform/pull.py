@@ -2,8 +2,8 @@
 
 nats-py's own `fetch` knows the answers to its requests by their order on one inbox. A late "no messages" to one request
 is taken for the answer to the next, which then stays open at the server and collects messages nobody looks at until it
-runs out: measured, 5 of 100 messages that came near the end of a fetch waited for all of the next. Here every request
-has a subject of its own for its end, and none is made before the last one has ended.
+runs out: measured, 5 of 100 messages that came near the end of a fetch waited for all of the next. Here the end of
+every request has a subject of its own, and whatever comes is fetched, whichever request it answers.
 """
 
 import asyncio
@@ -49,6 +49,11 @@ class Pull:
         pull = cls(client, stream=stream, consumer=consumer)
         pull._subscription = await client.subscribe(f"{pull._inbox}.*", cb=pull._hear)
         return pull
+
+    @property
+    def waiting(self) -> Sequence[Msg]:
+        """What has come and was not fetched. A server that held messages back may send them late."""
+        return self._messages
 
     async def close(self) -> None:
         """What has come and was not fetched is handed back at once."""
@@ -102,6 +107,8 @@ class Pull:
             self._messages.append(message)
         elif message.subject == self._reply_to:
             self._end = _status(message)
+        else:  # of a request that was given up
+            return
         self._news.set()
 
     @staticmethod

@@ -63,7 +63,7 @@ class LocalStack:
         """Returns the content of stack.json when everything is ready.
 
         The environment is the one asked for, else APP_ENV, else the one of last time, else dev. A stack that runs in
-        another environment, or with other settings than this process's environment says, is stopped first. Raises
+        another environment, or with another of the settings that `processes.SAID` names, is stopped first. Raises
         StackError with the last words of what failed.
         """
         wanted = environment or os.environ.get("APP_ENV") or None

@@ -17,9 +17,9 @@ _KEPT_BACK = {"DATABASE_URL", "DATABASE_ADMIN_URL", "NATS_URL", "REDIS_URL", "AP
 _KEPT_BACK_FAMILIES = ("DB_PASSWORD_", "PYTHON")
 SAID = (
     *("API_HOST", "API_PORT", "COMFYUI_URLS", "DATABASE_URL", "NATS_URL", "REDIS_URL", "OBJECT_STORE_URL"),
-    *("GENONAUT_CONFIG", "LOG_LEVEL"),
+    *("GENONAUT_CONFIG", "LOG_LEVEL", "LOG_FORMAT", "STATEMENT_TIMEOUT_MS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
 )
-"""Settings that a running stack has to have as they are said, or to be started again."""
+"""Settings that a running stack has to have as they are said, or to be started again. None that is a secret alone."""
 _SMALL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072", "PYTHONUNBUFFERED": "1"}
 
 

@@ -1,6 +1,7 @@
 """Whether anybody would run a job is known without asking a driver."""
 
 import pytest
+from sqlalchemy import text
 
 from genonaut.generation.workers import registry
 from genonaut.testkit.platforms import eventually
@@ -38,5 +39,36 @@ async def test_a_driver_that_is_gone_is_not_counted_for_long(world, gpu, driving
         await eventually(is_fit)
     assert not await is_fit()  # it said goodbye
 
-    await world.execute("UPDATE driven_servers SET fit = true, told_at = told_at - interval '20 seconds'")
-    assert not await is_fit()  # it was killed
+    killed = "INSERT INTO driven_servers VALUES (gen_random_uuid(), 'gpu', true, now() - interval '20 seconds')"
+    await world.execute(killed)
+    assert not await is_fit()
+
+
+async def test_two_drivers_of_one_server_do_not_speak_against_each_other(world, gpu, driving) -> None:
+    """The one that runs a job finds the server fit, the other finds it busy."""
+
+    async def is_fit() -> bool:
+        return await fit(world) == 1
+
+    gpu.simulator.faults.switch(step_seconds=0.02)
+    async with driving(gpu):
+        await eventually(is_fit)
+        async with driving(gpu):
+            job = await world.ask(sampler_params={"steps": 40})
+            await world.until(job["id"], "running")
+            seen = [await fit(world) for _ in range(20)]
+            await world.until(job["id"], "completed")
+        await eventually(is_fit)  # though one of them is gone
+    assert seen == [1] * 20
+
+
+async def test_a_registry_that_is_blocked_keeps_no_driver_from_its_jobs(world, gpu, driving) -> None:
+    async with (
+        world.platform.database("generation", as_owner=True) as owner,
+        driving(gpu, statement_timeout_ms=300),
+        owner.transaction() as connection,
+    ):
+        await connection.execute(text("LOCK TABLE driven_servers IN ACCESS EXCLUSIVE MODE"))
+        for _ in range(2):
+            job = await world.ask()
+            await world.until(job["id"], "completed")

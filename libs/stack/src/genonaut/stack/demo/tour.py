@@ -58,12 +58,19 @@ class Counts:
 def wait_for_worker(api: httpx.Client) -> None:
     """Some ComfyUI takes jobs. Raises DemoError."""
     deadline = time.monotonic() + WORKER_SECONDS
-    while api.get("/api/v1/health").json()["workers"]["status"] != "healthy":
+    while not _has_worker(api.get("/api/v1/health")):
         if time.monotonic() > deadline:
             urls = os.environ.get("COMFYUI_URLS")
             named = f"COMFYUI_URLS names {urls}: does anything answer there? " if urls else ""
             raise DemoError(f"No ComfyUI takes jobs. {named}See .genonaut/logs/driver.log.")
         time.sleep(0.2)
+
+
+def _has_worker(health: httpx.Response) -> bool:
+    try:
+        return bool(health.json()["workers"]["status"] == "healthy")
+    except (ValueError, LookupError, TypeError):  # the gateway answers, but not yet with this
+        return False
 
 
 class Tour:

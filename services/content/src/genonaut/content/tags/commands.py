@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tags import queries
-from genonaut.content.tags.domain import TAG, AddParent, Create, Publish, TagReference
+from genonaut.content.tags.domain import TAG, AddParent, Create, TagReference
 from genonaut.platform.events import EventStore
 
 
@@ -36,10 +36,7 @@ async def ensure(
             continue
         if slug is None or name is None:  # an id alone names no private tag: it would tell that there is one
             raise UnknownTagError(tag_id)
-        if tag_id not in known:
-            await store.execute_in(connection, TAG, tag_id, Create(slug, name, is_private))
-        elif not is_private:
-            await store.execute_in(connection, TAG, tag_id, Publish())
+        await store.execute_in(connection, TAG, tag_id, Create(slug, name, is_private))
     return list(wanted)
 
 

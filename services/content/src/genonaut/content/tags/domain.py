@@ -94,14 +94,11 @@ class Tag:
 
 @dataclass(frozen=True)
 class Create:
+    """So that it exists, and unless this is private everybody sees it, as one that is new to them."""
+
     slug: str
     name: str
     is_private: bool = False
-
-
-@dataclass(frozen=True)
-class Publish:
-    """Let everybody see the tag."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +109,19 @@ class AddParent:
     """Every ancestor of the parent, as long as nobody else changes the hierarchy."""
 
 
-Command = Create | Publish | AddParent
+Command = Create | AddParent
 
 
 def decide(command: Command, tag: Tag) -> Sequence[Event]:
     """What is there already is not stated again. Raises TagCycleError."""
     if isinstance(command, Create):
         if tag.tag_id:
-            return []
+            shown = tag.is_private and not command.is_private
+            return [TagPublished(tag_id=tag.tag_id, name=command.name)] if shown else []
         created = TagCreated(
             tag_id=id_of(command.slug), slug=command.slug, name=command.name, is_private=command.is_private
         )
         return [created]
-    if isinstance(command, Publish):
-        return [TagPublished(tag_id=tag.tag_id)] if tag.tag_id and tag.is_private else []
     if command.tag_id in {command.parent_id, *command.above_parent}:
         raise TagCycleError
     if command.parent_id in tag.parents:

@@ -26,8 +26,8 @@ async def _created(connection: AsyncConnection, event: TagCreated, envelope: Env
 
 @tags_projection.on(TagPublished)
 async def _published(connection: AsyncConnection, event: TagPublished, envelope: Envelope) -> None:
-    seen = tags.update().where(tags.c.id == event.tag_id)
-    await connection.execute(seen.values(is_private=False, created_at=envelope.time, updated_at=envelope.time))
+    seen = {"is_private": False, "name": event.name, "created_at": envelope.time, "updated_at": envelope.time}
+    await connection.execute(tags.update().where(tags.c.id == event.tag_id).values(seen))
 
 
 @tags_projection.on(TagParentAdded)

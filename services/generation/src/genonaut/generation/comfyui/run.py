@@ -41,6 +41,8 @@ from genonaut.generation.comfyui.workflow import Graph, filename_prefix, prompt_
 log = structlog.get_logger()
 
 SUBMITS = 3
+LAST_SECONDS = 2.0
+"""For a submission that is under way when its driver has to go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ async def run_prompt(
         try:
             return await run.outcome(cancel)
         finally:
-            await run.end_posting(within=0)
+            await run.end_posting(within=LAST_SECONDS)
 
 
 @dataclass(kw_only=True)
@@ -246,6 +248,7 @@ class _Run:
         until = clock() + seconds
         await self.end_posting(within=seconds)
         heard, absences = clock(), 0
+        until = max(until, heard)  # it is asked once, however long that took
         while absences < ABSENCES:
             if clock() > min(until, heard + self.limits.unreachable):
                 log.warning("comfyui.not_stopped", server=self.server.name, prompt_id=str(self.prompt_id))

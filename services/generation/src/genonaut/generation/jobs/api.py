@@ -138,9 +138,12 @@ async def job_events(
 
 async def _is_known(runtime: Runtime[Any], user_id: UUID) -> bool:
     """Whether this is a user. Raises UnavailableError while the news of them may still be under way."""
+    if await is_known(runtime.database, user_id, within=0):
+        return True
+    end = await runtime.bus.end_of(GENERATION_USERS)
     if await is_known(runtime.database, user_id, within=runtime.settings.user_wait_seconds):
         return True
-    if not await runtime.bus.is_caught_up(GENERATION_USERS):
+    if end is None or not await runtime.bus.has_handled(GENERATION_USERS, end):
         raise UnavailableError("The news of new users is held up, so nobody can say whether this is one of them.")
     return await is_known(runtime.database, user_id, within=0)
 

@@ -55,9 +55,11 @@ CREATE TABLE job_leases (
     expires_at timestamptz NOT NULL
 );
 CREATE TABLE driven_servers (
-    name text PRIMARY KEY,
+    driver uuid NOT NULL,
+    name text NOT NULL,
     fit boolean NOT NULL,
-    told_at timestamptz NOT NULL
+    told_at timestamptz NOT NULL,
+    PRIMARY KEY (driver, name)
 );
 CREATE TABLE item_arrivals (
     job_id bigint NOT NULL,

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.platform.database import is_outage
 from genonaut.platform.service import Runtime
 from genonaut.platform.serving import end, watched
 
@@ -27,48 +27,55 @@ FORGET_SECONDS = 20.0
 
 @asynccontextmanager
 async def telling(runtime: Runtime[Any], servers: "Sequence[Server]") -> AsyncIterator[None]:
-    """Inside, it is told which of these servers are fit, every few seconds and when that changes; at the end, none."""
-    task = watched(_keep_telling(runtime, servers), "registry of servers")
+    """Inside, it is told which of these servers are fit, every few seconds and when that changes."""
+    driver = uuid4()
+    task = watched(_keep_telling(runtime, driver, servers), "registry of servers")
     try:
         yield
     finally:
         await end([task])
-        await _tell(runtime, dict.fromkeys((server.name for server in servers), False))
+        await _told(runtime, text(_FORGET), [{"driver": driver}])
 
 
-async def _keep_telling(runtime: Runtime[Any], servers: "Sequence[Server]") -> None:
+async def _keep_telling(runtime: Runtime[Any], driver: UUID, servers: "Sequence[Server]") -> None:
     clock = asyncio.get_running_loop().time
     told: dict[str, bool] = {}
     told_at = 0.0
     while True:
         now = {server.name: bool(server.fit) for server in servers}
         if now != told or clock() - told_at >= TELL_SECONDS:
-            await _tell(runtime, now)
-            told, told_at = now, clock()
+            rows = [{"driver": driver, "name": name, "fit": fit} for name, fit in sorted(now.items())]
+            if await _told(runtime, text(_TELL), rows):
+                told, told_at = now, clock()
+            else:
+                await asyncio.sleep(TELL_SECONDS)
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _tell(runtime: Runtime[Any], fit: Mapping[str, bool]) -> None:
-    """What cannot be told now is told the next time."""
+async def _told(runtime: Runtime[Any], statement: TextClause, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it could be. Whatever the trouble is, it must not keep a driver from its jobs."""
     try:
         async with runtime.database.transaction() as connection:
-            for name in sorted(fit):
-                await connection.execute(text(_TELL), {"name": name, "fit": fit[name]})
-    except Exception as error:
-        if not is_outage(error):
-            raise
+            for row in rows:
+                await connection.execute(statement, dict(row))
+    except Exception as error:  # noqa: BLE001 - see above
         log.warning("driver.registry_unreachable", error=type(error).__name__)
+        return False
+    return True
 
 
 async def fit(connection: AsyncConnection) -> int:
-    """How many servers take jobs."""
+    """How many servers take jobs, as far as any of their drivers says."""
     return int((await connection.execute(text(_FIT), {"seconds": FORGET_SECONDS})).scalar_one())
 
 
 _TELL = """
-INSERT INTO driven_servers (name, fit, told_at) VALUES (:name, :fit, clock_timestamp())
-ON CONFLICT (name) DO UPDATE SET fit = excluded.fit, told_at = excluded.told_at
+INSERT INTO driven_servers (driver, name, fit, told_at) VALUES (:driver, :name, :fit, clock_timestamp())
+ON CONFLICT (driver, name) DO UPDATE SET fit = excluded.fit, told_at = excluded.told_at
 """
+# Of this driver, and of those that were killed long ago.
+_FORGET = "DELETE FROM driven_servers WHERE driver = :driver OR told_at < clock_timestamp() - interval '1 hour'"
 _FIT = """
-SELECT count(*) FROM driven_servers WHERE fit AND told_at > clock_timestamp() - make_interval(secs => :seconds)
+SELECT count(DISTINCT name) FROM driven_servers
+WHERE fit AND told_at > clock_timestamp() - make_interval(secs => :seconds)
 """

@@ -31,7 +31,7 @@ from genonaut.generation.workers.servers import Server
 from genonaut.platform import telemetry
 from genonaut.platform.consumers import PostponeError, cause_of
 from genonaut.platform.context import caused_by
-from genonaut.platform.database import is_outage
+from genonaut.platform.database import is_outage, is_timeout
 from genonaut.platform.images import ImageError, store_image
 from genonaut.platform.metrics import REGISTRY
 from genonaut.platform.projections import Recorded
@@ -98,7 +98,7 @@ class Worker:
         try:
             return await self._home.is_fit(are_unattended)
         except Exception as error:
-            if not is_outage(error):
+            if not (is_outage(error) or is_timeout(error)):
                 raise
             return False
 
@@ -194,7 +194,7 @@ class Worker:
                 try:
                     held, wanted = await self._renew(assignment)
                 except Exception as error:
-                    if not is_outage(error):
+                    if not (is_outage(error) or is_timeout(error)):
                         raise
                     log.warning("driver.log_unreachable", job_id=job_id, error=type(error).__name__)
                     continue
