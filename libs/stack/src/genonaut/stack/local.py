@@ -158,7 +158,7 @@ class LocalStack:
                 *(sys.executable, "-m", "genonaut.stack.supervisor"),
                 *(str(self.root), str(self.state), environment, version("genonaut-stack"), self._planner),
             ],
-            env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+            env={**os.environ, **_absolute("GENONAUT_CONFIG"), "MALLOC_ARENA_MAX": "1"},
             cwd=self.root,
         )
         pid = self._supervisor.pid or 0
@@ -181,3 +181,9 @@ class LocalStack:
             if ended:
                 raise StackError(f"The supervisor has ended. {self.log} says:\n{self._supervisor.words()}")
             time.sleep(0.05)
+
+
+def _absolute(name: str) -> dict[str, str]:
+    """The variable with its path as it is meant here: the processes run in another folder."""
+    value = os.environ.get(name)
+    return {name: str(Path(value).resolve())} if value else {}
