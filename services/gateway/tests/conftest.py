@@ -160,8 +160,8 @@ def front_of() -> Callable[..., Any]:
     return fronting
 
 
-@pytest_asyncio.fixture(scope="session")
-async def session_upstream() -> AsyncIterator[Upstream]:
+@pytest_asyncio.fixture(scope="module")
+async def module_upstream() -> AsyncIterator[Upstream]:
     stand_in = Upstream()
     async with serving(stand_in) as (url, _):
         stand_in.url = url
@@ -169,16 +169,16 @@ async def session_upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-def upstream(session_upstream: Upstream) -> Upstream:
-    session_upstream.seen.clear()
-    session_upstream.answers.clear()
-    return session_upstream
+def upstream(module_upstream: Upstream) -> Upstream:
+    module_upstream.seen.clear()
+    module_upstream.answers.clear()
+    return module_upstream
 
 
-@pytest_asyncio.fixture(scope="session")
-async def front(session_upstream: Upstream) -> AsyncIterator[Front]:
+@pytest_asyncio.fixture(scope="module")
+async def front(module_upstream: Upstream) -> AsyncIterator[Front]:
     """A gateway whose services are all `upstream`, without a bus."""
-    async with fronting({"": session_upstream.url}) as running:
+    async with fronting({"": module_upstream.url}) as running:
         yield running
 
 
