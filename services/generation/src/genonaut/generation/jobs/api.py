@@ -18,7 +18,7 @@ from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import Runtime, RuntimeDep
 
-router = Router(tags=["generation jobs"])
+router = Router(tags=["generation-jobs"])
 
 PREFIX = "/api/v1/generation-jobs"
 
