@@ -50,10 +50,15 @@ async def test_two_drivers_of_one_server_do_not_speak_against_each_other(world, 
     async def is_fit() -> bool:
         return await fit(world) == 1
 
+    async def both_say_so() -> bool:
+        return await world.rows("SELECT count(*) FROM driven_servers WHERE fit") == [(2,)]
+
     gpu.simulator.faults.switch(step_seconds=0.02)
     async with driving(gpu):
         await eventually(is_fit)
         async with driving(gpu):
+            await eventually(both_say_so)
+            assert await is_fit()  # one server, whoever speaks for it
             job = await world.ask(sampler_params={"steps": 40})
             await world.until(job["id"], "running")
             seen = [await fit(world) for _ in range(20)]
