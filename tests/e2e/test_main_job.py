@@ -92,7 +92,7 @@ def test_one_request_id_and_trace_run_through_everything_it_caused(stack, eventu
         assert {row[1].split("-")[1] for row in rows} == {trace.split("-")[1]}, rows
 
 
-def test_one_trace_has_the_spans_of_everybody(stack, eventually) -> None:
+def test_one_trace_has_the_spans_of_everybody(stack, collector, eventually) -> None:
     """Over OTLP, from the request through the events to the worker and to those who hear of its picture."""
     user = stack.user()
     caller = "b7ad6b7169203331"
@@ -114,10 +114,10 @@ def test_one_trace_has_the_spans_of_everybody(stack, eventually) -> None:
     }
 
     def spans():
-        trace = stack.collector.trace(trace_id)
+        trace = collector.trace(trace_id)
         return trace if wanted <= {(span.service, span.name) for span in trace} else None
 
-    trace = eventually(spans, reason=f"the trace is {stack.collector.trace(trace_id)}")
+    trace = eventually(spans, reason=f"the trace is {collector.trace(trace_id)}")
     known = {span.span_id for span in trace} | {caller}
     assert [span for span in trace if span.parent_id not in known] == []
     assert str(job_id) not in "".join(span.name for span in trace)
