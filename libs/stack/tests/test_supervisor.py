@@ -1,5 +1,6 @@
 """Up, down, kill -9, crashes, neighbours: with real servers and tiny services."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import nats as nats_client
+import nats.errors
 import psutil
 import pytest
 
@@ -22,7 +25,8 @@ from genonaut.stack.local import LocalStack, StackError
 from genonaut.stack.ports import free_port
 from genonaut.stack.processes import Process
 from genonaut.stack.running import Running
-from genonaut.stack.servers import Postgres
+from genonaut.stack.servers import Nats, Postgres
+from genonaut.testkit.disks import SmallDisk, small_disk
 
 HERE = Path(__file__).parent
 NAMES = ["postgres", "nats", "valkey", "first", "second", "gateway"]
@@ -175,6 +179,40 @@ def test_a_killed_server_comes_back_where_it_was(stack: LocalStack, name: str) -
     assert after[name]["url"] == before[name]["url"]
     assert alive(after[name]["pid"])
     assert after["first"]["pid"] == before["first"]["pid"]
+
+
+def test_a_bus_that_met_a_full_disk_starts_again_when_there_is_room(stack: LocalStack, tmp_path: Path) -> None:
+    """nats-server itself refuses everything for a stream that once could not be written, until it is started again."""
+    with small_disk(tmp_path / "disk", megabytes=64) as disk:
+        if disk is None:
+            pytest.skip("mounting a small disk takes root")
+        tmp_path.chmod(0o755)
+        disk.hold(stack.state / "nats")
+        before = stack.up("test")["processes"]["nats"]
+        url = Nats(stack.state, environment="test").credentials.of("nats_test")
+        url = f"nats://test:{url}@{before['url'].removeprefix('nats://')}"
+        asyncio.run(_write_until_it_fails(url, disk))
+
+        disk.free()
+
+        assert wait_for(lambda: stack.read()["processes"]["nats"]["restarts"] == 1)
+        asyncio.run(_write(url))
+        stack.down()  # before the disk goes
+
+
+async def _write_until_it_fails(url: str, disk: SmallDisk) -> None:
+    client = await nats_client.connect(url)
+    await client.jetstream().add_stream(name="FULL", subjects=["full.>"])
+    disk.fill()
+    with pytest.raises(nats_client.errors.Error):
+        await client.jetstream().publish("full.one", bytes(100_000), timeout=2)
+    await client.close()
+
+
+async def _write(url: str) -> None:
+    client = await nats_client.connect(url)
+    await client.jetstream().publish("full.one", b"x", timeout=5)
+    await client.close()
 
 
 def test_a_server_that_has_to_move_takes_everybody_along(stack: LocalStack) -> None:

@@ -160,7 +160,7 @@ class Supervisor:
 
     def _look(self) -> None:
         for server in self._site.servers:
-            if server.is_down() and time.monotonic() >= self._try_servers_at:
+            if time.monotonic() >= self._try_servers_at and (server.is_down() or server.is_stuck()):
                 self._restart_server(server)
         changes = [running.look() for running in self._running]
         if any(changes):
@@ -168,7 +168,9 @@ class Supervisor:
 
     def _restart_server(self, server: Server) -> None:
         self._server_restarts[server.name] += 1
-        self._say(f"{server.name} ended by itself:\n{server.last_words()}")
+        what = "ended by itself" if server.is_down() else "is stuck until it starts again"
+        self._say(f"{server.name} {what}:\n{server.last_words()}")
+        server.stop()
         server.prefer_port = before = server.port
         try:
             server.start()

@@ -1,6 +1,7 @@
 """nats-server ≥ 2.12 with JetStream that syncs every write, and one account per environment."""
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from hashlib import sha256
@@ -17,6 +18,9 @@ from genonaut.stack.servers.server import Installation, Server, ServerError, Too
 
 API_LEVEL = 3
 """Servers below accept settings such as allow_atomic and silently ignore them."""
+
+ROOM = 16 * 1024 * 1024
+"""Bytes that have to be free before a server whose disk was full is started again."""
 
 ENVIRONMENTS = ("dev", "demo", "test", "prod")
 
@@ -112,6 +116,12 @@ class Nats(Server):
     def _answers(self) -> bool:
         # Before any client connects: a failed first attempt of nats-py sleeps two seconds.
         return get(f"{self.monitor_url}/healthz?js-enabled-only=true", timeout=1.0).ok
+
+    def is_stuck(self) -> bool:
+        """A stream that met a full disk takes nothing any more, however much room there is later (2.15.0)."""
+        if not self.pid or shutil.disk_usage(self.home).free < ROOM:
+            return False
+        return "write error" in get(f"{self.monitor_url}/healthz", timeout=1.0).body
 
     def _verify(self, installation: Installation) -> None:
         seen = json.loads(get(f"{self.monitor_url}/varz").body)

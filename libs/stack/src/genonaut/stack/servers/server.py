@@ -129,6 +129,10 @@ class Server(ABC):
         """Whether it is ours and does not run."""
         return not self.given and self.pid is None
 
+    def is_stuck(self) -> bool:
+        """Whether it runs and cannot do its work before it is started again, which would help now."""
+        return False
+
     def last_words(self) -> str:
         """The last lines of the log since the start."""
         return self._child.words() if self._child else ""
