@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status test lint types imports unit integration e2e format lock
+.PHONY: help setup demo up down reset status test lint types imports unit integration e2e chaos format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ integration: setup ## the tests of one service or library with real servers
 
 e2e: setup ## the tests over real processes
 	@$(BIN)/pytest tests/e2e
+
+chaos: setup ## everything happens to every part of a platform under load (SECONDS=300 SEED=1)
+	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),300) --seed $(or $(SEED),1)
 
 format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet || true

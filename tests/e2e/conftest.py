@@ -38,8 +38,7 @@ def stack(
         simulators=simulators,
         settings={"generation": {"zombie-seconds": 5, "unreachable-seconds": 3}},
         logs=ROOT / ".genonaut/e2e-logs",
-        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-        OTEL_BSP_SCHEDULE_DELAY="200",
+        env={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"},
     ) as stack:
         yield stack
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -95,6 +95,11 @@ class Stack:
     api: httpx.Client
     simulators: Sequence[Simulator] = ()
     """Those that a test started for it; a stack of its own simulator has none here."""
+
+    @property
+    def api_url(self) -> str:
+        """Where the gateway listens."""
+        return str(self.local.read()["urls"]["api"])
 
     # People and jobs, through the gateway
 
@@ -196,18 +201,30 @@ class Stack:
         return dict(line.split("=", 1) for line in lines if "=" in line)[name]
 
     def sql(self, service: str, query: str) -> list[tuple[Any, ...]]:
-        async def run() -> list[tuple[Any, ...]]:
+        """The rows of one query, as the owner of the service's schema."""
+
+        async def run(connection: asyncpg.Connection) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in await connection.fetch(query)]
+
+        return self._on_database(service, run)
+
+    def execute(self, service: str, statements: str) -> None:
+        """Any number of statements in one transaction, as the owner of the service's schema."""
+        self._on_database(service, lambda connection: connection.execute(statements))
+
+    def _on_database(self, service: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        async def run() -> T:
             connection = await asyncpg.connect(
                 self.setting(service, "DATABASE_ADMIN_URL"), server_settings={"search_path": service}
             )
             try:
-                return [tuple(row) for row in await connection.fetch(query)]
+                return await work(connection)
             finally:
                 await connection.close()
 
         return asyncio.run(run())
 
-    def settle(self) -> None:
+    def settle(self, *, within: float = 30.0) -> None:
         """Returns when every event has left its outbox and been handled by all who follow it."""
 
         async def consumed(bus: Bus) -> bool:
@@ -219,7 +236,7 @@ class Stack:
             return empty and self.on_bus(consumed)
 
         # Twice: what one consumer does may be another's work.
-        wait_until(lambda: settled() and settled(), reason="the events of the bus are not all consumed")
+        wait_until(lambda: settled() and settled(), within=within, reason="the events are not all consumed")
 
     def on_bus(self, work: Callable[[Bus], Any]) -> Any:
         async def run() -> Any:
@@ -263,7 +280,7 @@ def running_stack(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     planner: str = PLATFORM,
     logs: Path | None = None,
-    **env: str,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """The platform with its state in `folder`, all ready; gone afterwards, but for its logs, which go to `logs`.
 
@@ -276,10 +293,11 @@ def running_stack(
     for section, values in (settings or {}).items():
         config[section] = config.get(section, {}) | values
     (folder / "config.json").write_text(json.dumps(config))
+    seen = dict(env or {})
     if simulators:
-        env["COMFYUI_URLS"] = ",".join(simulator.url for simulator in simulators)
+        seen["COMFYUI_URLS"] = ",".join(simulator.url for simulator in simulators)
     local = LocalStack(root, folder / "state", planner=planner)
-    with environment(GENONAUT_CONFIG=str(folder / "config.json"), API_PORT=str(free_port()), **env):
+    with environment(GENONAUT_CONFIG=str(folder / "config.json"), API_PORT=str(free_port()), **seen):
         try:
             running = local.up("test")
             with httpx.Client(base_url=running["urls"]["api"], timeout=20) as api:

@@ -1,0 +1,426 @@
+"""What must be true when everything has come to rest, whatever was done to the platform before.
+
+It looks from outside and counts for itself: SQL on the tables, the bus's own messages, files, and the public API. None
+of the code under test is asked whether it was right, but for the rebuild, whose result has to be the live tables.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from chaos.bus import contents
+from chaos.faults import Fault, Poison
+from chaos.load import NOT_FOUND, Promises
+from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, NOTIFICATIONS, REQUESTS, stream_of
+from genonaut.platform.bus import Bus
+from genonaut.testkit.stacks import Stack
+
+LOGS = {"content": CONTENT, "generation": GENERATION, "notifications": NOTIFICATIONS}
+"""Services with an event log, and the stream of its events."""
+ENDS = {f"generation.job.{end}": end for end in ("completed", "failed", "cancelled")}
+MEASURED = {f"generation.job.{kind}" for kind in ("requested", "started", "completed", "failed", "cancelled")}
+HARMFUL_TO_JOBS = {"driver", "comfyui-simulator", "nats", "postgres", "generation", "generation-drivers"}
+"""A job may fail because of what was done to these; to no others."""
+MOST_SHOWN = 5
+
+
+@dataclass
+class Report:
+    """Nothing in `violations` means that every promise was kept. `counts` says of how much."""
+
+    violations: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    rules: dict[str, int] = field(default_factory=dict)
+    """How often each rule was broken."""
+
+    def breaks(self, name: str, *how: str) -> None:
+        self.rules[name] = len(how)
+        self.violations += [f"{name}: {what}" for what in how[:MOST_SHOWN]]
+        if len(how) > MOST_SHOWN:
+            self.violations.append(f"{name}: … and {len(how) - MOST_SHOWN} more")
+
+    def broken(self) -> set[str]:
+        return {name for name, times in self.rules.items() if times}
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An event of a service's log."""
+
+    id: str
+    stream: str
+    type: str
+    data: dict[str, Any]
+    time: datetime
+
+
+class Facts:
+    """What is there, each read once."""
+
+    def __init__(self, stack: Stack, promises: Promises, planted: Sequence[Poison], faults: Sequence[Fault]) -> None:
+        self.stack = stack
+        self.promises = promises
+        self.planted = planted
+        self.faults = faults
+
+    @cached_property
+    def logs(self) -> dict[str, list[Logged]]:
+        statement = "SELECT id::text, stream, type, data::text, time FROM events ORDER BY position"
+        return {
+            service: [
+                Logged(id_, stream, type_, json.loads(data), time)
+                for id_, stream, type_, data, time in self.stack.sql(service, statement)
+            ]
+            for service in LOGS
+        }
+
+    @cached_property
+    def ends(self) -> dict[int, list[Logged]]:
+        """Terminal events of every job ever requested."""
+        ends: dict[int, list[Logged]] = {
+            event.data["job_id"]: [] for event in self.logs["generation"] if event.type == "generation.job.requested"
+        }
+        for event in self.logs["generation"]:
+            if event.type in ENDS:
+                ends.setdefault(event.data["job_id"], []).append(event)
+        return ends
+
+    @cached_property
+    def completed(self) -> dict[int, Logged]:
+        return {job: ends[0] for job, ends in self.ends.items() if ends and ENDS[ends[0].type] == "completed"}
+
+    @cached_property
+    def streams(self) -> dict[str, list[dict[str, Any]]]:
+        """The envelopes on the bus; what is not one is left out."""
+
+        async def read(bus: Bus) -> dict[str, list[dict[str, Any]]]:
+            return {
+                stream.name: [
+                    envelope
+                    for message in await contents(bus, stream.name)
+                    if message.payload not in poison and (envelope := json.loads(message.payload))
+                ]
+                for stream in (*LOGS.values(), REQUESTS)
+            }
+
+        poison = {each.payload for each in self.planted}
+        found: dict[str, list[dict[str, Any]]] = self.stack.on_bus(read)
+        return found
+
+    @cached_property
+    def told(self) -> dict[str, bool]:
+        """Who wants notifications, of those who never change their mind."""
+        return {person.id: person.told for person in self.promises.people}
+
+    def touched(self) -> set[str]:
+        return {fault.target for fault in self.faults}
+
+
+Rule = Callable[[Facts], Iterator[str]]
+RULES: dict[str, Rule] = {}
+
+
+def rule(function: Rule) -> Rule:
+    RULES[function.__name__.lstrip("_").replace("_", " ")] = function
+    return function
+
+
+def check(stack: Stack, promises: Promises, planted: Sequence[Poison], faults: Sequence[Fault]) -> Report:
+    """Everything has to be at rest: no job active, no event on its way."""
+    facts = Facts(stack, promises, planted, faults)
+    report = Report()
+    for name, function in RULES.items():
+        report.breaks(name, *function(facts))
+    report.counts = _counts(facts)
+    return report
+
+
+def _counts(facts: Facts) -> dict[str, int]:
+    promises = facts.promises
+    ends = Counter(ENDS[ends[0].type] for ends in facts.ends.values() if ends)
+    return {
+        "faults": len(facts.faults),
+        "answers": promises.answers.total(),
+        "answers with success": sum(n for status, n in promises.answers.items() if status.startswith("2")),
+        "jobs accepted": len(promises.jobs),
+        "jobs in the log": len(facts.ends),
+        **{f"jobs {end}": ends[end] for end in ENDS.values()},
+        "items accepted": len(promises.items),
+        "events in the logs": sum(map(len, facts.logs.values())),
+        **{f"messages in {name}": len(messages) for name, messages in facts.streams.items()},
+        "notifications": facts.stack.sql("notifications", "SELECT count(*) FROM user_notifications")[0][0],
+        "requests counted": facts.stack.sql("analytics", "SELECT count(*) FROM route_analytics")[0][0],
+        "poison planted": len(facts.planted),
+    }
+
+
+# The rules ------------------------------------------------------------------------------------------------------------
+
+
+@rule
+def _what_was_promised_during_the_load(facts: Facts) -> Iterator[str]:
+    yield from facts.promises.broken
+
+
+@rule
+def _every_accepted_job_is_in_the_log(facts: Facts) -> Iterator[str]:
+    for job in facts.promises.jobs.keys() - facts.ends.keys():
+        yield f"job {job} was accepted and is not in the log"
+
+
+@rule
+def _a_job_ends_once(facts: Facts) -> Iterator[str]:
+    status = dict(facts.stack.sql("generation", "SELECT id, status FROM generation_jobs"))
+    for job, ends in facts.ends.items():
+        if len(ends) != 1:
+            yield f"job {job} ended {len(ends)} times: {[end.type for end in ends]}"
+        elif status.get(job) != ENDS[ends[0].type]:
+            yield f"job {job} is shown as {status.get(job)}, its log says {ends[0].type}"
+
+
+@rule
+def _a_job_ends_as_it_was_asked(facts: Facts) -> Iterator[str]:
+    """Cancelled when that was accepted; failed only for a reason of its own or because of a fault that explains it."""
+    explained = bool(facts.touched() & HARMFUL_TO_JOBS)
+    for job in facts.promises.jobs:
+        end = next(iter(facts.ends.get(job, [])), None)
+        if end is None:
+            continue  # told by another rule
+        cancelled = ENDS[end.type] == "cancelled"
+        if cancelled and job not in facts.promises.doubtful:
+            yield f"job {job} was cancelled by nobody"
+        if job in facts.promises.cancelled and not cancelled:
+            yield f"job {job} was cancelled and is {ENDS[end.type]}"
+        if ENDS[end.type] == "failed":
+            kind = end.data["error_type"]
+            if kind not in {"unsupported_job_type", "worker_lost"} or (kind == "worker_lost" and not explained):
+                yield f"job {job} failed: {kind}, {end.data['error_message']}"
+
+
+@rule
+def _completed_means_that_the_pictures_are_items(facts: Facts) -> Iterator[str]:
+    rows = facts.stack.sql(
+        "content", "SELECT job_id, image_index, image_sha256 FROM content_items_all WHERE job_id IS NOT NULL"
+    )
+    there: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    for job, index, sha256 in rows:
+        there[job].append((index, sha256))
+    for job, end in facts.completed.items():
+        wanted = [(index, image["sha256"]) for index, image in enumerate(end.data["images"])]
+        if sorted(there[job]) != wanted:
+            yield f"job {job} made {wanted}, the gallery has {sorted(there[job])}"
+    published = Counter(
+        event.data["job_id"] for event in facts.logs["generation"] if event.type == "generation.job.published"
+    )
+    completed = Counter(facts.completed.keys())
+    for job in (completed - published) + (published - completed):
+        yield f"job {job} completed {completed[job]} times and was published {published[job]} times"
+    for job in there.keys() - facts.completed.keys():
+        yield f"job {job} did not complete and has items"
+
+
+@rule
+def _completed_means_that_the_pictures_are_stored(facts: Facts) -> Iterator[str]:
+    root = Path(urlsplit(facts.stack.setting("content", "OBJECT_STORE_URL")).path)
+    for job, end in facts.completed.items():
+        for image in end.data["images"]:
+            sha256 = image["sha256"]
+            file = root / "images" / sha256[:2] / sha256[2:4] / sha256
+            if not file.exists():
+                yield f"a picture of job {job} is not stored"
+            elif hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
+                yield f"a picture of job {job} is damaged"
+
+
+@rule
+def _who_wants_to_know_is_told_once(facts: Facts) -> Iterator[str]:
+    rows = facts.stack.sql("notifications", "SELECT user_id::text, related_job_id FROM user_notifications")
+    told = Counter((user, job) for user, job in rows if user in facts.told)
+    wanted = Counter(
+        (ends[0].data["user_id"], job)
+        for job, ends in facts.ends.items()
+        if ends and facts.told[ends[0].data["user_id"]]
+    )
+    for (user, job), times in (wanted - told).items():
+        yield f"{user} was not told of job {job} ({times})"
+    for (user, job), times in (told - wanted).items():
+        yield f"{user} was told {times} times too often of job {job}"
+
+
+@rule
+def _every_accepted_item_is_there(facts: Facts) -> Iterator[str]:
+    rows = dict(facts.stack.sql("content", "SELECT id, is_private FROM content_items_all WHERE job_id IS NULL"))
+    for item, promise in facts.promises.items.items():
+        if item not in rows:
+            yield f"item {item} was accepted and is not there"
+        elif rows[item] != promise.private:
+            yield f"item {item} is {'private' if rows[item] else 'public'} and was not accepted as that"
+
+
+@rule
+def _the_outboxes_are_empty(facts: Facts) -> Iterator[str]:
+    for service in LOGS:
+        ((left,),) = facts.stack.sql(service, "SELECT count(*) FROM outbox")
+        if left:
+            yield f"{left} events of {service} never left"
+
+
+@rule
+def _every_event_of_a_log_is_in_its_stream(facts: Facts) -> Iterator[str]:
+    there = {name: {envelope["id"] for envelope in envelopes} for name, envelopes in facts.streams.items()}
+    for service, events in facts.logs.items():
+        for event in events:
+            if event.id not in there[stream_of(event.type).name]:
+                yield f"{event.type} of {service} {event.stream} is not in the stream"
+
+
+@rule
+def _every_event_of_a_stream_is_in_its_log(facts: Facts) -> Iterator[str]:
+    for service, stream in LOGS.items():
+        logged = {event.id for event in facts.logs[service]}
+        for envelope in facts.streams[stream.name]:
+            if envelope["id"] not in logged:
+                yield f"{envelope['type']} {envelope['id']} was told and never committed"
+
+
+@rule
+def _generation_rollups_are_a_recount(facts: Facts) -> Iterator[str]:
+    events = [event for event in facts.logs["generation"] if event.type in MEASURED]
+    raw = {row[0] for row in facts.stack.sql("analytics", "SELECT event_id::text FROM generation_events")}
+    if difference := raw ^ {event.id for event in events}:
+        yield f"{len(difference)} events are either in the log or counted, not both"
+    wanted: dict[datetime, Counter[str]] = defaultdict(Counter)
+    for event in events:
+        tally = wanted[event.time.replace(minute=0, second=0, microsecond=0)]
+        tally[event.type.rpartition(".")[2]] += 1
+        tally["waited"] += event.data.get("queue_wait_ms", 0)
+        if event.type == "generation.job.completed":
+            tally["images"] += len(event.data["images"])
+            tally["took"] += event.data["generation_ms"]
+    columns = {
+        "total_requests": "requested",
+        "started_attempts": "started",
+        "successful_generations": "completed",
+        "failed_generations": "failed",
+        "cancelled_generations": "cancelled",
+        "total_images_generated": "images",
+        "duration_ms_sum": "took",
+        "queue_wait_ms_sum": "waited",
+    }
+    rows = facts.stack.sql("analytics", f"SELECT hour, {', '.join(columns)} FROM generation_metrics_hourly")
+    live = {hour: values for hour, *values in rows}
+    recounted = {hour: [tally[name] for name in columns.values()] for hour, tally in wanted.items()}
+    if live != recounted:
+        yield f"{list(columns)} are {live}, a recount gives {recounted}"
+
+
+@rule
+def _route_rollups_are_a_recount(facts: Facts) -> Iterator[str]:
+    counted = {row[0] for row in facts.stack.sql("analytics", "SELECT event_id::text FROM route_analytics")}
+    for envelope in facts.streams[REQUESTS.name]:
+        if envelope["data"]["route"].startswith("/api/") and envelope["id"] not in counted:
+            yield f"the request {envelope['id']} is on the bus and not counted"
+    statement = """
+        SELECT hour, route, method, query_params_normalized::text, {0} FROM {1} GROUP BY 1, 2, 3, 4
+    """
+    recount = statement.format(
+        "count(*), count(*) FILTER (WHERE status_code BETWEEN 1 AND 399), "
+        "count(*) FILTER (WHERE status_code BETWEEN 400 AND 499), "
+        "count(*) FILTER (WHERE status_code NOT BETWEEN 1 AND 499), "
+        "sum(duration_us)::bigint, sum(request_size_bytes)::bigint, sum(response_size_bytes)::bigint",
+        "route_analytics",
+    )
+    sums = (
+        *("total_requests", "successful_requests", "client_errors", "server_errors"),
+        *("duration_us_sum", "request_bytes_sum", "response_bytes_sum"),
+    )
+    rollup = statement.format(", ".join(f"sum({name})::bigint" for name in sums), "route_analytics_hourly")
+    wanted, live = (set(facts.stack.sql("analytics", query)) for query in (recount, rollup))
+    for row in wanted - live:
+        yield f"a recount gives {row}, the rollup {[other for other in live if other[:4] == row[:4]]}"
+    ((bucketed,),) = facts.stack.sql(
+        "analytics", "SELECT coalesce(sum(requests), 0)::bigint FROM route_durations_hourly"
+    )
+    if bucketed != len(counted):
+        yield f"the histograms hold {bucketed} of {len(counted)} requests"
+
+
+@rule
+def _tables_rebuilt_from_history_equal_the_live_ones(facts: Facts) -> Iterator[str]:
+    ran = facts.stack.genonaut("replay", "rebuild", "--all", "--json")
+    try:
+        reports = json.loads(ran.stdout)
+    except ValueError:
+        yield f"the rebuild said {ran.stdout[-500:]} {ran.stderr[-500:]}"
+        return
+    for report in reports:
+        if not report["equal"]:
+            yield f"{report}"
+
+
+@rule
+def _dead_letters_are_the_poison(facts: Facts) -> Iterator[str]:
+    wanted = Counter(
+        (durable.name, poison.payload)
+        for poison in facts.planted
+        for durable in DURABLES
+        if any(_matches(subject, poison.subject) for subject in durable.filter_subjects())
+    )
+    deleted = {fault.target for fault in facts.faults if fault.kind == "delete-stream"}
+    perhaps = {durable.name for durable in DURABLES if durable.stream.name in deleted}
+    statement = "SELECT consumer, payload, error FROM dead_letters"
+    rows = [row for service in (*LOGS, "analytics") for row in facts.stack.sql(service, statement)]
+    reasons = {(consumer, bytes(payload)): error for consumer, payload, error in rows}
+    found = Counter((consumer, bytes(payload)) for consumer, payload, _ in rows)
+    for (consumer, payload), times in (wanted - found).items():
+        if consumer not in perhaps:
+            yield f"{consumer} has not parked {payload[:60]!r} ({times})"
+    for (consumer, payload), times in (found - wanted).items():
+        yield f"{consumer} parked {times} too many: {reasons[consumer, payload]} {payload[:200]!r}"
+
+
+@rule
+def _nobody_sees_what_is_anothers(facts: Facts) -> Iterator[str]:
+    get = facts.stack.api.get
+    private = {
+        row[0]: row[1]
+        for row in facts.stack.sql("content", "SELECT id, creator_id::text FROM content_items_all WHERE is_private")
+    }
+    for viewer in facts.promises.people:
+        shown = _all_items(facts.stack, viewer.id)
+        for item in shown & private.keys():
+            if private[item] != viewer.id:
+                yield f"the gallery shows {viewer.id} the private item {item}"
+        hidden = {item for item, owner in private.items() if owner == viewer.id} - shown
+        if hidden:
+            yield f"the gallery hides {len(hidden)} of their own items from {viewer.id}"
+    if _all_items(facts.stack, None) & private.keys():
+        yield "the gallery shows private items to strangers"
+    for item, owner in list(private.items())[:30]:
+        another = next(person.id for person in facts.promises.people if person.id != owner)
+        for who in ({"user_id": another}, {}):
+            if get(f"/api/v1/content/{item}", params=who).status_code != NOT_FOUND:
+                yield f"the private item {item} is shown to {who}"
+
+
+def _all_items(stack: Stack, viewer: str | None) -> set[int]:
+    seen: set[int] = set()
+    query: dict[str, Any] = {"page_size": 100} | ({"user_id": viewer} if viewer else {})
+    while True:
+        page = stack.json("GET", "/api/v1/content", params=query)
+        seen |= {item["id"] for item in page["items"]}
+        if not page["pagination"]["has_next"]:
+            return seen
+        query["cursor"] = page["pagination"]["next_cursor"]
+
+
+def _matches(filter_subject: str, subject: str) -> bool:
+    wanted, words = filter_subject.split("."), subject.split(".")
+    return len(wanted) == len(words) and all(each in {"*", word} for each, word in zip(wanted, words, strict=True))

@@ -1,0 +1,87 @@
+"""The checker can fail: whichever rule of the platform is broken, it notices; and nothing else makes it complain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from chaos.checker import Report
+from chaos.faults import Fault
+from chaos.load import Load
+from chaos.matrix import platform_under_test, run
+from chaos.mutants import MUTANTS
+from genonaut.contracts.streams import GENERATION_DRIVERS
+from genonaut.platform.provisioning import ensure_durable
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the platform goes through."""
+
+    faults: Sequence[Fault] = ()
+    seconds: float = 8.0
+    rate: float = 15.0
+    steps: int = 6
+    patience: float = 30.0
+
+
+LATE_COMMITS = Trial(faults=[Fault(0.5, "commit-late", service, 5.0) for service in ("content", "generation")])
+NO_DATABASE = Trial(faults=[Fault(2.0, "no-database", "content", 3.0)])
+NO_BUS = Trial(faults=[Fault(3.0, "cut", "nats", 2.0)])
+REPEATS = Trial(faults=[Fault(6.0, "shuffle", stream, 0.0) for stream in ("CONTENT", "GENERATION", "REQUESTS")])
+NOTHING = Trial()
+ALL_OF_IT = Trial(faults=[*LATE_COMMITS.faults, *NO_DATABASE.faults, *NO_BUS.faults, *REPEATS.faults])
+LONG_JOBS = Trial(rate=1.5, steps=200, patience=60.0)
+"""Each takes 6 s and more, longer than the work queue waits for a sign of life, and may be taken up once."""
+TAKEN_UP_ONCE = {"max_takes": 1}
+SIGN_OF_LIFE = timedelta(seconds=5)
+
+IMPATIENT = 10.0
+"""For a platform that is not expected to come to rest."""
+
+UNTOLD = "every event of a log is in its stream"
+BREAKS = {
+    "no-outbox": (NO_BUS, UNTOLD),
+    "position-reader": (LATE_COMMITS, UNTOLD),
+    "no-inbox": (REPEATS, "route rollups are a recount"),
+    "ack-before-commit": (NO_DATABASE, "completed means that the pictures are items"),
+    "float-sums": (NOTHING, "route rollups are a recount"),
+    "no-heartbeat": (LONG_JOBS, "a job ends as it was asked"),
+}
+"""In which trial each mutant has to be found, and which promise it cannot keep there."""
+
+
+def checked(folder: Path, trial: Trial, *, mutant: str = "") -> Report:
+    long_jobs = trial.steps == LONG_JOBS.steps
+    rules = TAKEN_UP_ONCE if long_jobs else {}
+    with platform_under_test(folder, mutant=mutant, **rules) as site:
+        if long_jobs:
+            impatient = replace(GENERATION_DRIVERS, ack_wait=SIGN_OF_LIFE)
+            site.stack.on_bus(lambda bus: ensure_durable(bus.jetstream, impatient))
+        load = Load(site.stack.api_url, seed=1, rate=trial.rate, steps=trial.steps)
+        return run(site, trial.faults, load=load, seconds=trial.seconds, say=print, patience=trial.patience)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("trial", [ALL_OF_IT, LONG_JOBS], ids=["all of it", "long jobs"])
+def test_a_sound_platform_keeps_every_promise(tmp_path: Path, trial: Trial) -> None:
+    report = checked(tmp_path, trial)
+
+    assert report.violations == []
+    assert report.counts["jobs completed"] > 0
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("mutant", BREAKS)
+def test_the_checker_finds(tmp_path: Path, mutant: str) -> None:
+    trial, promise = BREAKS[mutant]
+
+    report = checked(tmp_path, replace(trial, patience=IMPATIENT), mutant=mutant)
+
+    assert promise in report.broken(), report.violations
+
+
+def test_every_mutant_is_tried() -> None:
+    assert set(MUTANTS) == set(BREAKS)
