@@ -58,7 +58,7 @@ def test_without_any_server_all_three_ways_are_named(kind: type[Server], ways: t
     ("name", "says", "good"),
     [
         ("nats-server", "nats-server: v2.11.9", False),
-        ("nats-server", "nats-server: v2.12.0", True),
+        ("nats-server", "nats-server: v2.14.0", True),
         ("redis-server", "Redis server v=6.2.14 sha=0 malloc=jemalloc-5.2 bits=64", False),
         ("redis-server", "Redis server v=7.0.15 sha=0 malloc=jemalloc-5.2 bits=64", True),
         ("redis-server", "Valkey server v=6.9.9 sha=0 malloc=jemalloc-5.2 bits=64", True),

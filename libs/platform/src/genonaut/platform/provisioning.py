@@ -158,7 +158,7 @@ async def _require_fitness(bus: Bus) -> None:
     level = info.get("api", {}).get("level", 0)
     if "error" in info or level < REQUIRED_API_LEVEL:
         raise ProvisioningError(
-            f"Genonaut needs nats-server 2.12 or newer with JetStream; this one has API level {level} "
+            f"Genonaut needs nats-server 2.14 or newer with JetStream; this one has API level {level} "
             f"({bus.client.connected_server_version})"
         )
     if bus.client.max_payload < REQUIRED_PAYLOAD:

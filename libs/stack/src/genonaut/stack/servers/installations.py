@@ -10,7 +10,7 @@ from pathlib import Path
 from genonaut.stack.servers.server import Installation, ServerError
 
 POSTGRES_FLOOR = (15,)
-NATS_FLOOR = (2, 12)
+NATS_FLOOR = (2, 14)
 REDIS_FLOOR = (7,)
 _POSTGRES_PROGRAMS = ("postgres", "initdb", "psql")
 SYSTEM_POSTGRES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
@@ -35,7 +35,7 @@ def postgres() -> list[Installation]:
 
 
 def nats() -> list[Installation]:
-    """nats-server programs ≥ 2.12, best first."""
+    """nats-server programs ≥ 2.14, best first."""
     seen = [("PATH", Path(found))] if (found := shutil.which("nats-server")) else []
     seen.append(("wheel", Path(sysconfig.get_path("scripts")) / "nats-server"))
     return _above(NATS_FLOOR, seen)

