@@ -8,7 +8,7 @@ from sqlalchemy import Column, MetaData, Table, Uuid, text
 
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.streams import GENERATION_USERS, NOTIFICATIONS_RECIPIENTS
-from genonaut.platform import consumer_loop, stream_source
+from genonaut.platform import consumer_loop, stream_reader, stream_source
 from genonaut.platform.bus import Message
 from genonaut.platform.comparison import Comparison
 from genonaut.platform.consumers import Consumer
@@ -189,7 +189,7 @@ class TestLostHistory:
         async with live(greetings_consumer(10)):
             await toy.history(users=20)
             await greeted(toy, 40)
-        monkeypatch.setattr(stream_source, "FETCH_SECONDS", 0.5)
+        monkeypatch.setattr(stream_reader, "FETCH_SECONDS", 0.5)
         monkeypatch.setattr(Pull, "fetch", lose_some)
         report = await look(greetings_projection)
 
