@@ -41,6 +41,11 @@ class Stream:
     duplicate_window: timedelta = timedelta(minutes=10)
     """How long a message id is remembered. Longer than a relay's retries; the server keeps every id in memory."""
 
+    @property
+    def from_log(self) -> bool:
+        """Whether all it holds are events of a log, so that it can be filled again."""
+        return not (self.work_queue or self.discard_old or self.latest_only)
+
     def subject(self, event_type: str, aggregate_id: str) -> str:
         """Where an event goes."""
         return f"{event_type}.{aggregate_id}" if self.by_aggregate else event_type

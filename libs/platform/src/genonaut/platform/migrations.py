@@ -63,6 +63,11 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUT
 """
 """The first revision of every service runs this. Never edit it: later shapes are later revisions."""
 
+RESTORED_OUTBOX = """
+ALTER TABLE outbox ADD COLUMN restored_at timestamptz;
+"""
+"""The second: when an event was put back because its stream had lost it. Its work is not given out again."""
+
 
 def statements(script: str) -> list[str]:
     """The statements of a script, one by one as asyncpg wants them. Splits at `;` before a line end."""

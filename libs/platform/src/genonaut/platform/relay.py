@@ -28,13 +28,13 @@ POLL_SECONDS = 1.0
 """NOTIFY wakes the relay; the poll covers a notification lost with its connection."""
 
 _PENDING = """
-SELECT o.position, e.* FROM outbox o JOIN events e ON e.id = o.event_id ORDER BY o.position LIMIT $1
+SELECT o.position, o.restored_at, e.* FROM outbox o JOIN events e ON e.id = o.event_id ORDER BY o.position LIMIT $1
 """
 
 
 _STALLED = """
-SELECT coalesce(min(e.time) < now() - make_interval(secs => $1), false)
-FROM (SELECT event_id FROM outbox ORDER BY position LIMIT 1) o JOIN events e ON e.id = o.event_id
+SELECT coalesce(min(coalesce(o.restored_at, e.time)) < now() - make_interval(secs => $1), false)
+FROM (SELECT event_id, restored_at FROM outbox ORDER BY position LIMIT 1) o JOIN events e ON e.id = o.event_id
 """
 
 
@@ -95,7 +95,7 @@ class Relay:
             metrics.OUTBOX_AGE.set(0)
             return False
         metrics.OUTBOX_PENDING.set(len(rows))
-        metrics.OUTBOX_AGE.set((datetime.now(UTC) - rows[0]["time"]).total_seconds())
+        metrics.OUTBOX_AGE.set((datetime.now(UTC) - (rows[0]["restored_at"] or rows[0]["time"])).total_seconds())
         try:
             for stream, messages in self._by_stream(rows).items():
                 await self.bus.publish(stream, messages)
@@ -110,7 +110,10 @@ class Relay:
         return len(rows) == MAX_BATCH
 
     def _by_stream(self, rows: Sequence[Any]) -> dict[str, list[Message]]:
-        """Facts before the work that follows from them."""
+        """Facts before the work that follows from them.
+
+        A restored fact brings no work: most of it was done long ago, and its owner looks for what was not.
+        """
         facts: dict[str, list[Message]] = {}
         work: list[Message] = []
         for row in rows:
@@ -120,7 +123,8 @@ class Relay:
             stream = stream_of(envelope.type)
             subject = stream.subject(envelope.type, envelope.subject)
             facts.setdefault(stream.name, []).append(Message(subject, payload, str(envelope.id), headers))
-            if work_type := WORK.get(envelope.type):
+            work_type = WORK.get(envelope.type)
+            if work_type and not row["restored_at"]:
                 subject = GENERATION_WORK.subject(work_type, envelope.subject)
                 work.append(Message(subject, payload, str(envelope.id), headers))
         return facts | ({GENERATION_WORK.name: work} if work else {})

@@ -1,8 +1,7 @@
 """`genonaut replay`: list what can be rebuilt, rebuild it beside the live tables, prove it equal, swap it in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
@@ -11,26 +10,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
-from genonaut.platform.bus import Bus
-from genonaut.platform.cli import print_json, print_table, stack_environment
+from genonaut.platform.cli import print_json, print_table
 from genonaut.platform.comparison import Range, TableComparison
-from genonaut.platform.database import Database
+from genonaut.platform.maintenance import as_owner, progress_bar
 from genonaut.platform.projections import Projection
 from genonaut.platform.replay import Rebuild, ReplayRefusedError, Report
 from genonaut.platform.service import Service
-from genonaut.platform.service_cli import PATIENCE_SECONDS, load_service
-from genonaut.platform.settings import SettingsError
+from genonaut.platform.service_cli import load_service
 
 console = Console()
 app = typer.Typer(
@@ -143,50 +131,16 @@ def _chosen(names: list[str], *, everything_: bool) -> list[Named]:
 
 async def _rebuild(each: Named, within: Range, *, swap: bool, count: bool, allow_loss: bool) -> Report:
     assert each.projection is not None  # noqa: S101 - _chosen saw to it
-    async with _as_owner(each.service) as (database, bus):
+    async with as_owner(each.service) as (database, bus):
         rebuild = Rebuild(each.projection, service=each.service.name, database=database, bus=bus)
         if count:
             report = Report(each.full_name, events=await rebuild.count(within), within=within)
             console.print(f"{each.full_name}: {report.events:,} events")
             return report
-        with _progress(each.full_name) as advance:
+        with progress_bar(each.full_name) as advance:
             report = await rebuild.run(within=within, swap=swap, progress=advance, allow_loss=allow_loss)
     report.projection = each.full_name
     return report
-
-
-@asynccontextmanager
-async def _as_owner(service: Service[Any]) -> AsyncIterator[tuple[Database, Bus]]:
-    with stack_environment(service.name):
-        settings = service.settings.load()
-    if settings.database_admin_url is None:
-        raise SettingsError("A rebuild makes tables: it needs DATABASE_ADMIN_URL, Postgres as genonaut_admin.")
-    database = Database(settings.database_admin_url.get_secret_value(), name="genonaut-replay", pool_size=4)
-    bus = await Bus.connect(settings.nats_url.get_secret_value(), name="genonaut-replay", within=PATIENCE_SECONDS)
-    try:
-        yield database, bus
-    finally:
-        await bus.close()
-        await database.close()
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Any]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        yield advance
 
 
 def _print(reports: list[Report]) -> None:

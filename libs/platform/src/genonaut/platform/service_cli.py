@@ -1,4 +1,4 @@
-"""The commands that every service has: serve, migrate, and its dead letters."""
+"""The commands that every service has: serve, migrate, restore-stream, and its dead letters."""
 
 import asyncio
 from importlib import import_module
@@ -42,6 +42,26 @@ def service_commands(name: str) -> typer.Typer:
         """Bring the service's schema to the newest revision, as its owner (DATABASE_ADMIN_URL)."""
         with stack_environment(name):
             asyncio.run(_migrate(name))
+
+    @app.command()
+    def restore_stream(
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")] = False,
+    ) -> None:
+        """Bring back what the service's stream has lost, from the event log (DATABASE_ADMIN_URL).
+
+        For when NATS lost a stream, its newest part, or all its data. Streams and consumers that are missing are made
+        first. Then the events of the log that the stream should hold and does not go to the outbox again, and the
+        service publishes them under their own ids. Consumers know what they have handled.
+
+        The platform may run meanwhile, and should: the running service does the publishing. Do it again as often as
+        you like; when nothing is lost it changes nothing. Do it for each service whose stream was lost.
+        Exit code of a dry run: 0 says that nothing is lost, 1 that something is.
+        """
+        from genonaut.platform.restore_cli import restore_streams  # noqa: PLC0415 - not for serving
+
+        with stack_environment(name):
+            lost = restore_streams(load_service(name), dry_run=dry_run)
+        raise typer.Exit(1 if dry_run and lost else 0)
 
     @letters.command("list")
     def list_letters(limit: Annotated[int, typer.Option(help="At most this many.")] = 100) -> None:

@@ -1,0 +1,60 @@
+"""What a command that mends data works with: the owner's connections, and a bar that shows how far it is."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from genonaut.platform.bus import Bus
+from genonaut.platform.cli import stack_environment
+from genonaut.platform.database import Database
+from genonaut.platform.service import Service
+from genonaut.platform.service_cli import PATIENCE_SECONDS
+from genonaut.platform.settings import SettingsError
+
+
+@asynccontextmanager
+async def as_owner(service: Service[Any]) -> AsyncIterator[tuple[Database, Bus]]:
+    """Connected as the owner of the schemas, who may make tables, and to the bus. Raises SettingsError."""
+    with stack_environment(service.name):
+        settings = service.settings.load()
+    if settings.database_admin_url is None:
+        raise SettingsError("This makes tables: it needs DATABASE_ADMIN_URL, Postgres as genonaut_admin.")
+    database = Database(settings.database_admin_url.get_secret_value(), name="genonaut-maintenance", pool_size=4)
+    url = settings.nats_url.get_secret_value()
+    bus = await Bus.connect(url, name="genonaut-maintenance", within=PATIENCE_SECONDS)
+    try:
+        yield database, bus
+    finally:
+        await bus.close()
+        await database.close()
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """On stderr. Call what is given with how much is done and how much there is."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield advance
