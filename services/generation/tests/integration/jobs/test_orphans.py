@@ -6,12 +6,15 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from genonaut.contracts import Envelope
+from genonaut.contracts.streams import GENERATION
 from genonaut.generation.jobs import orphans
 from genonaut.generation.service import service
 from genonaut.platform.bus import Message
 from genonaut.platform.provisioning import provision_bus
+from genonaut.platform.restore import restore
 from genonaut.testkit.platforms import FakeClock, eventually
 
 TWO_MINUTES = timedelta(minutes=2)
@@ -134,3 +137,38 @@ async def test_a_job_whose_message_was_parked_fails(world, look) -> None:
     job = await world.job(parked["id"])
     assert (job["status"], job["error_type"]) == ("failed", "undeliverable")
     assert await waiting(world) == [f"generation.work.image.{other['id']}"]
+
+
+async def test_a_restored_fact_brings_no_work(world, look, clock) -> None:
+    """Else a restore would queue up every job that ever ended before those that wait."""
+    job = await queued(world)
+    await lose_messages(world)
+    await world.platform.bus.jetstream.delete_stream("GENERATION")
+    await provision_bus(world.platform.nats_url)
+    async with world.platform.database("generation", as_owner=True) as owner:
+        found = await restore(
+            GENERATION,
+            service="generation",
+            database=owner,
+            bus=world.platform.bus,
+            now=clock(),
+            dry_run=False,
+            progress=lambda *_: None,
+        )
+    assert found.lost == 1
+
+    async def facts() -> list[str]:
+        info = await world.platform.bus.jetstream.stream_info("GENERATION", subjects_filter=">")
+        return sorted(info.state.subjects or ())
+
+    assert await eventually(facts) == [f"generation.job.requested.{job['id']}"]
+    await eventually(lambda: _outbox_is_empty(world))
+    assert await waiting(world) == []
+
+    await look()
+    assert await waiting(world) == [f"generation.work.image.{job['id']}"]
+
+
+async def _outbox_is_empty(world) -> bool:
+    async with world.platform.database("generation") as database, database.reading() as connection:
+        return await connection.scalar(text("SELECT count(*) FROM outbox")) == 0
