@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -120,10 +120,10 @@ def migrated_template(postgres: Postgres) -> str:
     return TEMPLATE
 
 
-@pytest.fixture
-def platform_database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+@contextmanager
+def own_database(postgres: Postgres, template: str) -> Iterator[str]:
     """The superuser's URL of a fresh copy of the template, dropped afterwards."""
-    url = fresh_database(postgres, template=migrated_template)
+    url = fresh_database(postgres, template=template)
     name = make_url(url).database
 
     async def run(statement: str) -> None:
@@ -138,17 +138,31 @@ def platform_database(postgres: Postgres, migrated_template: str) -> Iterator[st
     _in_own_loop(lambda: run(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
+@asynccontextmanager
+async def provisioned(superuser_url: str, nats_url: str, folder: Path) -> AsyncIterator[Platform]:
+    """A platform on this database, whose streams are empty and their durables new. Files go into the folder."""
+    bus = await Bus.connect(nats_url, name="test")
+    for stream in STREAMS:
+        await _forget(bus, stream.name)
+    await provision_bus(nats_url)
+    objects = folder / "objects"
+    objects.mkdir()
+    yield Platform(superuser_url, nats_url, bus, objects.as_uri())
+    await bus.close()
+
+
+@pytest.fixture
+def platform_database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+    """The superuser's URL of a fresh copy of the template, dropped afterwards."""
+    with own_database(postgres, migrated_template) as url:
+        yield url
+
+
 @pytest_asyncio.fixture
 async def platform(platform_database: str, nats: str, tmp_path: Path) -> AsyncIterator[Platform]:
     """Servers for one test. The streams are empty and their durables new."""
-    bus = await Bus.connect(nats, name="test")
-    for stream in STREAMS:
-        await _forget(bus, stream.name)
-    await provision_bus(nats)
-    objects = tmp_path / "objects"
-    objects.mkdir()
-    yield Platform(platform_database, nats, bus, objects.as_uri())
-    await bus.close()
+    async with provisioned(platform_database, nats, tmp_path) as platform:
+        yield platform
 
 
 async def _forget(bus: Bus, stream: str) -> None:
