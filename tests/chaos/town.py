@@ -55,7 +55,7 @@ class Town:
 
     def _settings(self, name: str) -> dict[str, Any]:
         soon: dict[str, Any] = {"sweep_seconds": 0.5, "orphan_seconds": 2}
-        quick: dict[str, Any] = {"comfyui_urls": self.comfyui_url, "lease_seconds": 2, "retry_seconds": 0.05}
+        quick: dict[str, Any] = {"comfyui_urls": self.comfyui_url, "lease_seconds": 1, "retry_seconds": 0.05}
         return {"generation": soon, "driver": quick}.get(name, {})
 
     def environment(self, name: str) -> dict[str, str]:
@@ -72,6 +72,7 @@ class Town:
             "DATABASE_ADMIN_URL": self.platform.admin_url(),
             "GENONAUT_STATE": "/nowhere",
             "COLUMNS": "200",
+            **{key.upper(): str(value) for key, value in self._settings(name).items()},
         }
 
     # People and jobs
