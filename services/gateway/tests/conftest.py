@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,15 +11,15 @@ from urllib.parse import parse_qs
 import aiohttp
 import pytest
 import pytest_asyncio
-import uvicorn
-from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from genonaut.gateway.runtime import Runtime
 from genonaut.gateway.service import service
 from genonaut.gateway.settings import GatewaySettings
+from genonaut.platform.http.sockets import Socket
 from genonaut.platform.serving import Server
 from genonaut.stack.ports import free_port
+from genonaut.testkit.serving import serving
 
 Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -80,45 +80,6 @@ class Front:
         return self.client.get(f"{self.url}{path}", **options)
 
 
-class _Quiet(Server):
-    def capture_signals(self) -> Any:
-        return nullcontext()  # the signals are pytest's
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        if isinstance(self._app, FastAPI):
-            await super().shutdown(sockets)
-        else:
-            await uvicorn.Server.shutdown(self, sockets)
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[tuple[str, Server]]:
-    """`app` on a socket, as its process would serve it."""
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=free_port(),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=64 * 1024,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = _Quiet(app, config)  # type: ignore[arg-type]
-    task = asyncio.create_task(server.serve())
-    try:
-        while not server.started:
-            assert not task.done(), task
-            await asyncio.sleep(0.005)
-        yield f"http://127.0.0.1:{config.port}", server
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(task, 15)
-
-
 @asynccontextmanager
 async def fronting(urls: dict[str, str], *, nats_url: str | None = None, **settings: Any) -> AsyncIterator[Front]:
     """A gateway before services at `urls`. Without `nats_url` its bus never answers."""
@@ -134,7 +95,7 @@ async def fronting(urls: dict[str, str], *, nats_url: str | None = None, **setti
         **settings,
     }
     app = service.app(GatewaySettings(**values))
-    async with serving(app) as (url, server), aiohttp.ClientSession(auto_decompress=False) as client:
+    async with serving(app, sockets=Socket) as (url, server), aiohttp.ClientSession(auto_decompress=False) as client:
         yield Front(url, client, app.state.runtime, server)
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 import pytest_asyncio
-import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
@@ -18,6 +17,7 @@ from structlog.testing import capture_logs
 from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.middleware import Served, install_middleware
 from genonaut.platform.http.routing import Router
+from genonaut.testkit.serving import serving
 
 SERVED: asyncio.Queue[Served] = asyncio.Queue()
 
@@ -58,15 +58,8 @@ async def address() -> AsyncIterator[tuple[str, int]]:
     app.include_router(router)
     install_errors(app, clock=lambda: datetime(2024, 12, 1, tzinfo=UTC), statement_timeout_ms=15_000)
     install_middleware(app, max_body_bytes=1000, on_served=SERVED.put_nowait)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False, http="httptools")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[:2]
-    server.should_exit = True
-    await serving
+    async with serving(app) as (_, server):
+        yield server.servers[0].sockets[0].getsockname()[:2]
 
 
 @pytest_asyncio.fixture

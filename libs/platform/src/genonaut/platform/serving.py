@@ -2,23 +2,30 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from genonaut.platform import logs, telemetry
+from genonaut.platform.http.connections import KEEP_ALIVE_SECONDS, Connection, Connections, Limits
 from genonaut.platform.settings import ProcessSettings
 
 log = structlog.get_logger()
 
 SHUTDOWN_SECONDS = 10
+TICKS_PER_SECOND = 10
+"""Of uvicorn."""
+MAX_MESSAGE_BYTES = 4 * 1024
+"""What a client may say over a WebSocket at once. It has nothing to say but pings."""
 _STARTUP_FAILED = 3
 
 
@@ -27,33 +34,26 @@ def serve(
     settings: ProcessSettings,
     *,
     name: str,
-    sockets: Literal["none", "websockets-sansio"] = "none",
+    sockets: type[asyncio.Protocol] | None = None,
 ) -> None:
     """Runs the process until SIGTERM or SIGINT.
 
     `make_app` is called when logs and traces work. `app.state.stopping`, when the app has set it, is called as soon as
     the end begins: responses that would never end by themselves have to hear of it. `sockets` is how WebSockets are
-    spoken, if at all.
+    spoken, if at all: `genonaut.platform.http.sockets.Socket`.
     """
     logs.configure(service=name, level=settings.log_level, form=settings.log_format)
     telemetry.configure(name)
-    app = make_app()
+    raise_file_limit()
     server = Server(
-        app,
-        uvicorn.Config(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            loop="uvloop",
-            http="httptools",
-            ws=sockets,
-            # Ours are small JSON: compression would cost memory for every open socket and save nothing.
-            ws_max_size=64 * 1024,
-            ws_per_message_deflate=False,
+        make_app(),
+        host=settings.api_host,
+        port=settings.api_port,
+        sockets=sockets,
+        limits=Limits(
+            connections=settings.http_connections,
+            head_bytes=settings.http_head_bytes,
+            head_seconds=settings.http_head_seconds,
         ),
     )
     with suppress(KeyboardInterrupt):
@@ -63,17 +63,55 @@ def serve(
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which tells the app when the end begins and not only when every response has been sent."""
+    """uvicorn with bounds on its connections, which tells the app when the end begins."""
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        sockets: type[asyncio.Protocol] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                loop="uvloop",
+                http=Connection,
+                ws=sockets or "none",
+                ws_max_size=MAX_MESSAGE_BYTES,
+                # Ours are small JSON: compression would cost memory for every open socket and save nothing.
+                ws_per_message_deflate=False,
+            )
+        )
         self._app = app
+        self.server_state: Connections = Connections(limits or Limits())
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_PER_SECOND == 0:
+            self.server_state.inspect(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if stopping := getattr(self._app.state, "stopping", None):
+        state = getattr(self._app, "state", None)
+        if stopping := getattr(state, "stopping", None):
             stopping()
         await super().shutdown(sockets)
         telemetry.shutdown()  # here, because uvicorn then lets the signal end the process
+
+
+def raise_file_limit() -> None:
+    """Lets the process open as many files as it may: every connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def watched(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -47,6 +47,9 @@ class ProcessSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "console"] = "json"
     statement_timeout_ms: int = Field(default=15_000, ge=1)
+    http_connections: int = Field(default=2_000, ge=1, description="Open connections of clients at the same time.")
+    http_head_bytes: int = Field(default=32 * 1024, ge=1024, description="The address and headers of a request.")
+    http_head_seconds: float = Field(default=10, gt=0, description="How long they may take to arrive.")
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -27,6 +27,7 @@ from genonaut.platform.http.documentation import install_documentation
 from genonaut.platform.http.errors import Clock, install_errors
 from genonaut.platform.http.health import health_router
 from genonaut.platform.http.middleware import install_middleware
+from genonaut.platform.http.sockets import Socket
 from genonaut.platform.serving import end, serve, watched
 
 log = structlog.get_logger("genonaut.gateway")
@@ -93,7 +94,7 @@ class Gateway:
     def serve(self) -> None:
         """Runs the process until SIGTERM or SIGINT. Raises SettingsError when it cannot start."""
         settings = self.settings.load()
-        serve(lambda: self.app(settings), settings, name=self.name, sockets="websockets-sansio")
+        serve(lambda: self.app(settings), settings, name=self.name, sockets=Socket)
 
 
 class _Application(FastAPI):

@@ -19,6 +19,9 @@ class GatewaySettings(ProcessSettings):
     notifications_url: AnyHttpUrl = Field(description="Where the notifications service answers.")
     redis_url: SecretStr | None = Field(default=None, description="Redis or Valkey. Without it, health leaves it out.")
 
+    http_connections: int = Field(
+        default=6_000, ge=1, description="Open connections of clients at the same time; more than live_clients."
+    )
     cors_origins: list[str] = Field(default=["*"], description="Origins whose pages may call the API.")
     max_body_bytes: int = Field(default=64 * MiB, ge=1, description="A hard cap; the services have lower ones.")
 

@@ -41,11 +41,9 @@ async def relay(websocket: WebSocket, feed: Feed, job_ids: list[int], *, viewer:
             listening.cancel()
             telling.cancel()
             await asyncio.wait((listening, telling))
-        if not telling.cancelled():
+        if _all_is_told(telling) and not feed.stopping:  # then the server says that it goes away
             with suppress(WebSocketDisconnect):
-                telling.result()
-                if not feed.stopping:  # then the server says that it goes away
-                    await websocket.close(NORMAL)
+                await websocket.close(NORMAL)
 
 
 async def _tell(websocket: WebSocket, job_id: int, following: Following) -> None:
@@ -54,6 +52,15 @@ async def _tell(websocket: WebSocket, job_id: int, following: Following) -> None
     while not following.ended:
         for told in await following.next(within=WAIT_SECONDS):
             await websocket.send_text(told.json.decode())
+
+
+def _all_is_told(telling: asyncio.Future[list[None]]) -> bool:
+    """False when the client left. A cancelled gather has CancelledError as its exception, and is not `cancelled`."""
+    try:
+        telling.result()
+    except (WebSocketDisconnect, asyncio.CancelledError):
+        return False
+    return True
 
 
 async def _send(websocket: WebSocket, message: Message) -> None:
