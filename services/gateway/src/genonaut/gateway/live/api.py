@@ -25,7 +25,7 @@ JobId = Annotated[int, Path(ge=1, le=MAX_BIGINT)]
     "/api/v1/generation-jobs/{id}/events",
     response_class=Response,
     responses={
-        200: {"description": "Events named `job`", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"description": "Events named `job`", "content": {"text/event-stream": {}}},
         204: {"description": "The job is over and the client has its whole log"},
     },
 )

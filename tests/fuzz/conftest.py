@@ -1,0 +1,30 @@
+"""One platform for all tests here."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genonaut.testkit.stacks import Simulator, Stack, running_stack
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def examples() -> int:
+    """How many requests are thought of for each operation and kind. FUZZ_EXAMPLES says it; `make fuzz` takes it."""
+    return int(os.environ.get("FUZZ_EXAMPLES", "4"))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    simulator = Simulator(tmp_path_factory.mktemp("simulator"))
+    simulator.start()
+    try:
+        with running_stack(
+            tmp_path_factory.mktemp("fuzz"), simulators=[simulator], logs=ROOT / ".genonaut/fuzz-logs"
+        ) as stack:
+            yield stack
+    finally:
+        simulator.kill()

@@ -1,0 +1,88 @@
+"""Whatever is asked, nothing is our fault: every answer is the one that the document describes, and tells no internals.
+
+`make fuzz EXAMPLES=100` thinks of more requests than `make test` does.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from genonaut.testkit.fuzzing import INTERNALS, Fuzz, Known
+
+SERVICES = ("content", "generation", "analytics", "notifications")
+
+pytestmark = pytest.mark.timeout(0)
+
+
+@pytest.fixture(scope="module")
+def known(stack) -> Known:
+    """What is there, by the names of the parameters that name it."""
+    users = [stack.user(), stack.user()]
+    jobs = [stack.submit(users[0], tags=["lighthouse"]), stack.submit(users[1])]
+    for job in jobs:
+        stack.published(job)
+    items = [item_id for job in jobs for item_id, _ in stack.items(job)]
+    tags = [tag["id"] for tag in stack.json("GET", "/api/v1/tags")["items"]]
+    notifications = [each["id"] for user in users for each in stack.notifications(user)]
+    assert items
+    assert tags
+    assert notifications
+    by_name: dict[str, list[Any]] = {
+        "user_id": users,
+        "creator_id": users,
+        "content_id": items,
+        "content_item_id": items,
+        "content_ids": [items, items[:1]],
+        "job_id": jobs,
+        "job_ids": [",".join(map(str, jobs))],
+        "tag_id": tags,
+        "tag_ids": [tags],
+    }
+    by_path = {"users": users, "content": items, "tags": tags, "generation-jobs": jobs, "notifications": notifications}
+    document = stack.json("GET", "/openapi.json")
+    for path in document["paths"]:
+        parts = path.split("/")
+        for before, part in pairwise(parts):
+            if part.startswith("{") and before in by_path:
+                by_name[f"{path}:{part[1:-1]}"] = by_path[before]
+    return by_name
+
+
+def assert_sound(fuzz: Fuzz, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{fuzz.sent} requests, answered {dict(sorted(fuzz.answered.items()))}")
+    report = "\n\n".join(f"{operation}\n{wrong}" for operation, wrong in fuzz.wrong.items())
+    assert not fuzz.wrong, f"{len(fuzz.wrong)} operations:\n\n{report}"
+    assert {200, 422} <= fuzz.answered.keys(), "it did not get past the door"
+
+
+def test_the_gateway(stack, known, examples, capsys) -> None:
+    document = stack.json("GET", "/openapi.json")
+    assert document["x-genonaut-missing"] == []
+    fuzz = Fuzz(document, str(stack.api.base_url), examples=examples, known=known)
+    fuzz.run()
+    assert_sound(fuzz, capsys)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_service(stack, known, examples, service, capsys) -> None:
+    """Internal paths, too."""
+    url = stack.setting("gateway", f"{service.upper()}_URL")
+    fuzz = Fuzz(httpx.get(f"{url}/openapi.json").json(), url, examples=examples, known=known)
+    fuzz.run()
+    assert_sound(fuzz, capsys)
+
+
+def test_what_was_accepted_is_handled_by_all_who_follow(stack, known) -> None:
+    """The last one: strings of all kinds have become events meanwhile."""
+    stack.settle()
+    for service in SERVICES:
+        assert stack.sql(service, "SELECT consumer, error FROM dead_letters") == []
+    stack.wait_until_whole()
+    logs = [path.read_text() for path in (stack.local.state / "logs").glob("*.log")]
+    assert logs
+    crashes = [line for log in logs for line in log.splitlines() if "http.crashed" in line or "Traceback" in line]
+    assert crashes == []
+    assert INTERNALS.search("Traceback")
