@@ -1,0 +1,196 @@
+"""How many generation jobs are accepted a second, and how many a driver brings to their end on instant servers.
+
+    python tests/benchmarks/bench_jobs.py [--jobs 600] [--simulators 4]
+
+First all jobs are asked for over HTTP, with nobody to run them; then a driver with four simulated servers runs them
+all. The pictures are small and repeat, so that drawing them costs little; every file is a new one all the same, and is
+verified, stored and synced with its thumbnails. The baseline is the same servers with the least client that gets its
+pictures, which keeps nothing: no log, no lease, no store.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID, uuid4
+
+import aiohttp
+from harness import Cpu, Group, Servers, free_port, ready, running, servers, show, table, until
+
+from genonaut.contracts import Envelope
+from genonaut.contracts.content import UserRegistered
+from genonaut.contracts.generation import JobCompleted, JobFailed, JobRequested
+from genonaut.contracts.streams import CONTENT, GENERATION, GENERATION_USERS
+from genonaut.generation.comfyui.workflow import prompt_graph
+from genonaut.platform.bus import Bus, Message
+from genonaut.platform.events import utc_now
+
+WISH = {
+    "job_type": "image_generation",
+    "prompt": "a lighthouse at dusk",
+    "width": 64,
+    "height": 64,
+    "batch_size": 1,
+    "sampler_params": {"steps": 4, "seed": 7},
+}
+CHECKPOINT = "sd_xl_base_1.0.safetensors"
+CLIENTS = 16
+
+
+async def register(bus: Bus) -> UUID:
+    """A user, of whom generation knows."""
+    user_id = uuid4()
+    event = UserRegistered(user_id=user_id, username="ada", email="ada@example.org")
+    envelope = Envelope.of(
+        event,
+        id=uuid4(),
+        source="genonaut/bench",
+        subject=str(user_id),
+        time=utc_now(),
+        sequence=1,
+        correlationid="bench",
+    )
+    message = Message(CONTENT.subject(event.type, str(user_id)), envelope.to_json(), str(envelope.id))
+    await bus.publish(CONTENT.name, [message])
+    await until(lambda: bus.is_caught_up(GENERATION_USERS), within=30, what="the user to be known")
+    return user_id
+
+
+async def ask(url: str, user_id: UUID, jobs: int) -> float:
+    """Seconds until all are accepted."""
+
+    async def client(share: int) -> None:
+        for _ in range(share):
+            async with session.post(f"{url}/api/v1/generation-jobs", json={"user_id": str(user_id), **WISH}) as answer:
+                if answer.status != 201:
+                    raise RuntimeError(await answer.text())
+
+    async with aiohttp.ClientSession() as session:
+        began = time.perf_counter()
+        await asyncio.gather(*(client(jobs // CLIENTS) for _ in range(CLIENTS)))
+        return time.perf_counter() - began
+
+
+async def ended(bus: Bus, event: type[JobCompleted | JobFailed]) -> int:
+    """How many jobs have ended like this, as the stream has it."""
+    info = await bus.jetstream.stream_info(GENERATION.name, subjects_filter=GENERATION.filter(event.type))
+    return len(info.state.subjects or {})
+
+
+async def by_themselves(urls: Sequence[str], jobs: int) -> float:
+    """Seconds that the servers take with the least client: submit, wait for history, fetch."""
+
+    async def client(url: str, share: int) -> None:
+        for _ in range(share):
+            prompt_id = uuid4()
+            job = JobRequested(job_id=1, user_id=prompt_id, checkpoint_model=CHECKPOINT, **WISH)
+            graph = prompt_graph(job, prefix=f"genonaut/bench/{prompt_id}")
+            async with session.post(f"{url}/prompt", json={"prompt": graph, "prompt_id": str(prompt_id)}) as answer:
+                answer.raise_for_status()
+            while True:
+                async with session.get(f"{url}/history/{prompt_id}") as answer:
+                    history = await answer.json()
+                if history:
+                    break
+                await asyncio.sleep(0.002)
+            (picture,) = history[str(prompt_id)]["outputs"]["9"]["images"]
+            async with session.get(f"{url}/view", params=picture) as answer:
+                await answer.read()
+
+    async with aiohttp.ClientSession() as session:
+        began = time.perf_counter()
+        await asyncio.gather(*(client(url, jobs // len(urls)) for url in urls))
+        return time.perf_counter() - began
+
+
+@contextlib.asynccontextmanager
+async def simulators(count: int, site: Servers) -> AsyncIterator[dict[str, Group]]:
+    """Instant ones, by their URLs."""
+    with contextlib.ExitStack() as stack:
+        started = {}
+        for number in range(count):
+            port = free_port()
+            options = ["--port", str(port), "--step-seconds", "0", "--output-dir", str(site.folder / f"gpu-{number}")]
+            command = ["-m", "genonaut.comfyui_simulator", *options]
+            started[f"http://127.0.0.1:{port}"] = stack.enter_context(running(command, {}, log=site.folder / "gpu.log"))
+        for url in started:
+            await ready(f"{url}/system_stats")
+        yield started
+
+
+async def bench(options: argparse.Namespace) -> None:
+    jobs = options.jobs // CLIENTS * CLIENTS
+    async with servers() as site, simulators(options.simulators, site) as gpus, site.bus() as bus:
+        baseline_cpu = Cpu({f"simulator {number}": group for number, group in enumerate(gpus.values())})
+        baseline = await by_themselves(list(gpus), jobs)
+        baseline_simulator = sum(baseline_cpu.spent().values())
+        port, settings = free_port(), site.settings("generation")
+        command = ["-m", "genonaut.generation"]
+        with running([*command, "serve"], settings | {"API_PORT": str(port)}, log=site.folder / "serve.log") as api:
+            url = f"http://127.0.0.1:{port}"
+            await ready(f"{url}/ready")
+            user_id = await register(bus)
+            await ask(url, user_id, CLIENTS)  # everything is warm
+            cpu = Cpu({"generation": api, **site.processes()})
+            accepting = await ask(url, user_id, jobs)
+            accepted_cpu = cpu.spent()
+            driver_port = free_port()
+            environment = settings | {"API_PORT": str(driver_port), "COMFYUI_URLS": ",".join(gpus)}
+            with running([*command, "drive"], environment, log=site.folder / "drive.log") as driver:
+                await until(lambda: ended(bus, JobCompleted), within=60, what="the first job to end", every=0.01)
+                groups = {f"simulator {number}": group for number, group in enumerate(gpus.values())}
+                cpu = Cpu({"driver": driver, "generation": api, **site.processes(), **groups})
+                began, first = time.perf_counter(), await ended(bus, JobCompleted)
+
+                async def all_ended() -> bool:
+                    return await ended(bus, JobCompleted) + await ended(bus, JobFailed) >= jobs + CLIENTS
+
+                await until(all_ended, within=options.within, what="all jobs to end", every=0.2)
+                finishing = time.perf_counter() - began
+                failed = await ended(bus, JobFailed)
+                finished_cpu = cpu.spent()
+    report(
+        jobs,
+        accepting,
+        accepted_cpu,
+        jobs + CLIENTS - first,
+        finishing,
+        finished_cpu,
+        failed,
+        baseline,
+        baseline_simulator,
+    )
+
+
+def report(
+    jobs, accepting, accepted_cpu, finished, finishing, finished_cpu, failed, baseline, baseline_simulator
+) -> None:
+    rates = table(f"{jobs} jobs of one picture, four instant servers", "", "jobs/s")
+    rates.add_row("the servers with the least client", f"{jobs / baseline:.0f}")
+    rates.add_row("accepted", f"{jobs / accepting:.0f}")
+    rates.add_row("finished", f"{finished / finishing:.0f}")
+    rates.add_row("failed", f"{failed}")
+    gathered: dict[str, float] = {}
+    for name, seconds in finished_cpu.items():
+        gathered[name.split()[0]] = gathered.get(name.split()[0], 0) + seconds
+    costs = table("CPU, ms for each job", "", "to accept it", "to finish it")
+    for name, seconds in gathered.items():
+        accept = f"{accepted_cpu[name] / jobs * 1e3:.1f}" if name in accepted_cpu else ""
+        costs.add_row(name, accept, f"{seconds / finished * 1e3:.1f}")
+    costs.add_row("simulator, least client", "", f"{baseline_simulator / jobs * 1e3:.1f}")
+    total = sum(gathered.values()) / finished * 1e3
+    costs.add_row("together", f"{sum(accepted_cpu.values()) / jobs * 1e3:.1f}", f"{total:.1f}")
+    show(rates, costs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=600)
+    parser.add_argument("--simulators", type=int, default=4)
+    parser.add_argument("--within", type=float, default=180)
+    asyncio.run(bench(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
