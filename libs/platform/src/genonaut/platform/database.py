@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 T = TypeVar("T")
 
@@ -65,13 +66,15 @@ class Database:
             max_overflow=pool_size,
             pool_timeout=10,
             # The same few connections are used again and again; the server ends those that a peak has left behind, each
-            # of which is some megabytes there, and the ping before the next use notices.
+            # of which is some megabytes there.
             pool_use_lifo=True,
-            pool_pre_ping=True,
             hide_parameters=True,
             connect_args=self._connect_args
             | {"server_settings": {**self._server_settings, "idle_session_timeout": f"{IDLE_SECONDS:.0f}s"}},
         )
+        # Instead of the pool's own ping, which is a transaction of three round trips before each of ours: a server that
+        # ends a connection says so, and a connection that is lost in silence would not answer a ping either.
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
 
     @property
     def _connect_args(self) -> dict[str, Any]:
@@ -135,6 +138,12 @@ class Database:
         """Says goodbye to the server, but does not wait for a farewell that never comes."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.engine.dispose(), CLOSE_SECONDS)
+
+
+def _refuse_closed(_: object, entry: ConnectionPoolEntry, __: object) -> None:
+    """Raises DisconnectionError for what the server has ended, whereupon the pool opens another one."""
+    if entry.driver_connection is None or entry.driver_connection.is_closed():
+        raise DisconnectionError("the server has ended the connection")
 
 
 def _is_conflict(error: Exception) -> bool:

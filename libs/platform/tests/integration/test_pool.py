@@ -1,0 +1,46 @@
+"""Connections of the pool that the server has ended are not handed out."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from sqlalchemy import text
+
+from genonaut.platform.database import Database
+from genonaut.stack.servers import Postgres
+from genonaut.testkit.platforms import eventually
+from genonaut.testkit.servers import fresh_database
+
+
+@pytest_asyncio.fixture
+async def database(postgres: Postgres) -> AsyncIterator[Database]:
+    database = Database(fresh_database(postgres), name="test-pool", pool_size=3)
+    yield database
+    await database.close()
+
+
+async def backends(database: Database) -> list[int]:
+    """The server's processes of three connections at once, which then rest in the pool."""
+    async with database.transaction() as one, database.transaction() as two, database.transaction() as three:
+        return [int(await each.scalar(text("SELECT pg_backend_pid()")) or 0) for each in (one, two, three)]
+
+
+async def test_connections_that_the_server_ended_are_replaced(database: Database, postgres: Postgres) -> None:
+    before = await backends(database)
+    admin = Database(postgres.url(), name="test-admin", pool_size=1)
+    async with admin.transaction() as connection:
+        await connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM unnest(CAST(:pids AS int[])) AS pid"), {"pids": before}
+        )
+
+    async def gone() -> bool:
+        async with admin.transaction() as connection:
+            return not await connection.scalar(
+                text("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids)"), {"pids": before}
+            )
+
+    await eventually(gone)
+    await admin.close()
+
+    after = await backends(database)
+    assert set(after).isdisjoint(before)
+    assert set(await backends(database)) == set(after)
