@@ -105,6 +105,37 @@ async def test_what_a_power_cut_left_behind_is_replaced(objects: ObjectStore):
     assert await objects.read(KEY) == b"picture"
 
 
+async def test_several_are_put_as_each_would_be(objects: ObjectStore):
+    await objects.put(KEY, b"picture")
+    assert await objects.put_all({"thumbnails/ab/1": b"one", KEY: b"picture", "thumbnails/ab/2": b"two"}) == [
+        True,
+        False,
+        True,
+    ]
+    assert [await objects.read(key) for key in ("thumbnails/ab/1", "thumbnails/ab/2", KEY)] == [
+        b"one",
+        b"two",
+        b"picture",
+    ]
+
+
+async def test_files_and_the_folders_above_them_are_synced_once_each(tmp_path: Path, monkeypatch):
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path)))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    objects = ObjectStore.at(tmp_path.as_uri())
+    await objects.put_all({"thumbnails/ab/1": b"one", "thumbnails/ab/2": b"two", "images/cd/3": b"three"})
+    files, folders = synced[:3], synced[3:]
+    assert sorted(files) == ["images/cd/3", "thumbnails/ab/1", "thumbnails/ab/2"]
+    assert sorted(folders) == [".", "images", "images/cd", "thumbnails", "thumbnails/ab"]
+    synced.clear()
+    await objects.put("thumbnails/ab/1", b"one")  # whose first put may have been cut short
+    assert sorted(synced) == [".", "thumbnails", "thumbnails/ab", "thumbnails/ab/1"]
+
+
 async def test_a_missing_object_is_said_to_be_missing(objects: ObjectStore):
     assert not await objects.exists(KEY)
     for question in (objects.read(KEY), objects.size(KEY), objects.get(KEY, start=3)):

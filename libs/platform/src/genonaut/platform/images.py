@@ -52,16 +52,19 @@ def verify(data: bytes) -> StoredImage:
     return _described(_decoded(data), data)
 
 
-def thumbnails(data: bytes) -> tuple[StoredImage, dict[str, bytes]]:
+def thumbnails(original: bytes) -> tuple[StoredImage, dict[str, bytes]]:
     """The image, and its thumbnails by their object names. Raises ImageError. Blocks, 80 ms per megapixel."""
-    picture = _decoded(data)
-    image = _described(picture, data)
+    picture = _decoded(original)
+    image = _described(picture, original)
     made: dict[str, bytes] = {}
+    encoded: dict[ThumbnailFormat, bytes] = {}
     shrunk = _displayable(picture)
     for size in sorted(THUMBNAIL_SIZES, reverse=True):
-        shrunk = _fitted(shrunk, size)
-        for format_ in THUMBNAIL_FORMATS:
-            made[thumbnail_key(image.sha256, size, format_)] = _encoded(shrunk, format_)
+        fitted = _fitted(shrunk, size)
+        if fitted is not shrunk or not encoded:  # a small picture is its own thumbnail of several sizes
+            encoded = {format_: _encoded(fitted, format_) for format_ in THUMBNAIL_FORMATS}
+        shrunk = fitted
+        made |= {thumbnail_key(image.sha256, size, format_): data for format_, data in encoded.items()}
     return image, made
 
 
@@ -71,7 +74,7 @@ async def store_image(objects: ObjectStore, data: bytes) -> StoredImage:
     The original is stored last: where it is, the thumbnails are. Raises ImageError or ObjectStoreError.
     """
     image, made = await asyncio.to_thread(thumbnails, data)
-    await asyncio.gather(*(objects.put(key, thumbnail) for key, thumbnail in made.items()))
+    await objects.put_all(made)
     await objects.put(image_key(image.sha256), data)
     return image
 

@@ -13,7 +13,7 @@ Exceptions:
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,19 +83,27 @@ class ObjectStore:
 
         An object of another size is what a power cut left behind: it is replaced.
         """
-        name = _checked(key)
+        (new,) = await self.put_all({key: data})
+        return new
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> Sequence[bool]:
+        """The same for several, in any order: all of them are durable when this returns."""
+        names = [_checked(key) for key in objects]
         with _failures("put"):
-            try:
-                await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
-                new = True
-            except AlreadyExistsError:
-                new = await self.size(key) != len(data)
-                if new:
-                    await obstore.put_async(self._store, name, data, mode="overwrite", use_multipart=False)
+            new = await asyncio.gather(*(self._put(name, objects[name]) for name in names))
             if isinstance(self._store, LocalStore):
                 # A name can survive a power cut that its bytes do not.
-                await asyncio.to_thread(_sync, Path(str(self._store.prefix)), name)
+                await asyncio.to_thread(_sync, Path(str(self._store.prefix)), names)
         return new
+
+    async def _put(self, name: str, data: bytes) -> bool:
+        try:
+            await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            if await self.size(name) == len(data):
+                return False
+            await obstore.put_async(self._store, name, data, mode="overwrite", use_multipart=False)
+        return True
 
     async def get(self, key: str, *, start: int = 0, end: int | None = None) -> StoredObject:
         """The object's bytes from `start` to `end` (exclusive, or the object's end when that comes first)."""
@@ -155,10 +163,11 @@ def _checked(key: str) -> str:
     return key
 
 
-def _sync(root: Path, key: str) -> None:
-    """Make the file and every folder between it and the root durable."""
-    path = root / key
-    for entry in (path, *path.parents[: key.count("/") + 1]):
+def _sync(root: Path, names: Iterable[str]) -> None:
+    """Make the files and every folder between them and the root durable, each once."""
+    files = [root / name for name in names]
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(root)}
+    for entry in (*files, *folders):
         descriptor = os.open(entry, os.O_RDONLY)
         try:
             os.fsync(descriptor)
