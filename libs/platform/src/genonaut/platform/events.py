@@ -71,14 +71,21 @@ class EventStore:
         )
 
     async def execute_in(
-        self, connection: AsyncConnection, aggregate: Aggregate[S, C], aggregate_id: object, command: C
+        self,
+        connection: AsyncConnection,
+        aggregate: Aggregate[S, C],
+        aggregate_id: object,
+        command: C,
+        *,
+        history: Sequence[Recorded] | None = None,
     ) -> Outcome[S]:
-        """The same inside the caller's transaction.
+        """The same inside the caller's transaction, which need not load a `history` that the caller has loaded.
 
         Raises ConcurrencyConflictError, after which that must be rolled back.
         """
         subject = str(aggregate_id)
-        history = await self.load(connection, aggregate.name, subject)
+        if history is None:
+            history = await self.load(connection, aggregate.name, subject)
         state = aggregate.initial
         for each in history:
             state = aggregate.evolve(state, each.event)
@@ -92,7 +99,7 @@ class EventStore:
 
     async def load(self, connection: AsyncConnection, name: str, subject: str) -> list[Recorded]:
         """All events of one aggregate in order."""
-        rows = await connection.execute(text(_LOAD), {"stream": f"{name}-{subject}"})
+        rows = await connection.execute(_LOAD, {"stream": f"{name}-{subject}"})
         return [to_recorded(row, self.source) for row in rows]
 
     async def append(
@@ -123,7 +130,7 @@ class EventStore:
         ]
         columns = _columns(f"{name}-{subject}", recorded)
         try:
-            await connection.execute(text(_APPEND), columns)
+            await connection.execute(_APPEND, columns)
         except IntegrityError as error:
             if "events_stream_version_key" in str(error.orig):
                 raise ConcurrencyConflictError(f"{name}-{subject} is past version {version}") from error
@@ -135,13 +142,13 @@ class EventStore:
         return recorded
 
 
-_LOAD = """
+_LOAD = text("""
 SELECT id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data
 FROM events WHERE stream = :stream ORDER BY version
-"""
+""")
 
 # One round trip for any number of events. The outbox row carries no payload: the relay reads it from the log.
-_APPEND = """
+_APPEND = text("""
 WITH appended AS (
     INSERT INTO events (id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data)
     SELECT id, :stream, version, type, dataversion, :time, :correlation_id, :causation_id, :traceparent, data
@@ -153,7 +160,7 @@ WITH appended AS (
     INSERT INTO outbox (event_id, position) SELECT id, position FROM appended
 )
 SELECT pg_notify('outbox_' || current_schema(), '')
-"""
+""")
 
 
 def _columns(stream: str, recorded: Sequence[Recorded]) -> dict[str, Any]:

@@ -180,6 +180,16 @@ class TestSuccess:
         _, seconds = play(scene)
         assert 100 <= seconds < 100.3
 
+    def test_a_new_attempt_is_submitted_and_read_off_history_and_nothing_else_is_asked(self, play):
+        async def scene(script):
+            script.server.listens()
+            script.at(0.05, script.server.finish)
+            script.at(0.05, lambda: script.server.say("execution_success"))
+            assert await script.run(adopt=False) == OUTPUTS
+            assert script.server.log == ["submit", "history"]
+
+        play(scene)
+
     def test_success_may_be_said_before_it_is_written(self, play):
         async def scene(script):
             script.server.listens()

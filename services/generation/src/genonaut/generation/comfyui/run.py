@@ -31,6 +31,7 @@ from genonaut.generation.comfyui.verdict import (
     Failed,
     Output,
     Pending,
+    Queue,
     Running,
     Succeeded,
     Verdict,
@@ -71,6 +72,7 @@ async def run_prompt(
     *,
     prompt_id: UUID,
     attempt: int,
+    adopt: bool = True,
     on_progress: OnProgress,
     cancel: asyncio.Event,
     limits: Limits = Limits(),
@@ -79,7 +81,8 @@ async def run_prompt(
     """The files of the job's pictures, in their order; fetch each with `server.download`.
 
     Raises an AttemptError: see `failures` for which are worth another attempt. Set `cancel` to stop the prompt at the
-    server; WithdrawnError then says that it is gone. `prompt_id` is `workflow.attempt_id(…)`.
+    server; WithdrawnError then says that it is gone. `prompt_id` is `workflow.attempt_id(…)`. Without `adopt` the
+    caller knows that nobody has submitted it yet.
     """
     graph = prompt_graph(job, prefix=filename_prefix(prompt_id, now().date()))
     progress = Progress(prompt_id, graph)
@@ -93,7 +96,9 @@ async def run_prompt(
         now=now,
     )
     async with feed:
-        run = _Run(server=server, graph=graph, prompt_id=prompt_id, progress=progress, feed=feed, limits=limits)
+        run = _Run(
+            server=server, graph=graph, prompt_id=prompt_id, progress=progress, feed=feed, limits=limits, adopt=adopt
+        )
         try:
             return await run.outcome(cancel)
         finally:
@@ -108,6 +113,7 @@ class _Run:
     progress: Progress
     feed: Feed
     limits: Limits
+    adopt: bool
     submitted: bool = False
     """By us, while our feed listened; otherwise it was adopted."""
     started: bool = False
@@ -143,8 +149,9 @@ class _Run:
         raise DeadlineError(self.limits.soft)
 
     async def _outputs(self) -> tuple[Output, ...]:
-        if isinstance(await self._look_patiently(), Absent):
+        if not self.adopt or isinstance(await self._look_patiently(), Absent):
             await self._submit()
+            await self._pause(self.limits.poll_from)
         return await self._watch()
 
     async def _submit(self) -> None:
@@ -237,6 +244,8 @@ class _Run:
                 await self._pause(min(self.limits.recheck, self.limits.unreachable / 4))
 
     async def _look(self, absences: int = 0) -> Verdict:
+        if self.progress.over and (history := await self.server.history(self.prompt_id)):
+            return judge(self.prompt_id, self.graph, queue=Queue((), ()), history=history)
         queue = await self.server.queue()
         known = str(self.prompt_id) in queue.running + queue.pending
         history = None if known else await self.server.history(self.prompt_id)

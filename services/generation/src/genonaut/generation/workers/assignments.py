@@ -43,6 +43,8 @@ class Assignment:
     started_at: datetime
     takes: int
     """How often drivers have taken the job up, this time included."""
+    begun: bool
+    """The attempt has just been made, so that its server cannot know of it yet."""
     over: bool
     """The job has ended without its attempt, which may still run at the server and is to be stopped."""
 
@@ -69,7 +71,7 @@ async def take_up(
         raise UnknownJobError(f"there is no job {job_id}")
 
     async def state(command: Command) -> Job:
-        outcome = await store.execute_in(connection, JOB, job_id, command)
+        outcome = await store.execute_in(connection, JOB, job_id, command, history=history)
         history.extend(outcome.appended)
         return outcome.state
 
@@ -78,7 +80,8 @@ async def take_up(
         job = await state(AbandonJob("worker_lost", f"The job was begun {rules.max_takes} times and never ended."))
     if job.status == "running" and job.worker not in fleet:
         job = await state(_lost(job, rules))
-    if job.status == "pending":
+    begun = job.status == "pending"
+    if begun:
         wait = store.clock() - _last(history, JobRequested, JobRequeued)
         prompt_id = attempt_id(history[0].envelope.id, job.attempt + 1)
         job = await state(StartAttempt(home, prompt_id, queue_wait_ms=milliseconds(wait)))
@@ -93,6 +96,7 @@ async def take_up(
         job.worker,
         started_at=_last(history, JobStarted),
         takes=takes,
+        begun=begun,
         over=not job.active,
     )
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from time import monotonic
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -50,6 +51,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 WATCH_SECONDS = 1.0
 """Between two looks at the log for whether the attempt is still wanted. A cancelled job is usually heard of sooner."""
+FIT_SECONDS = 0.25
+"""For how long a server that was found fit counts as fit."""
 LAST_SECONDS = 5.0
 """For an attempt that is taken up after its time: enough to see whether it is finished."""
 TROUBLE_SECONDS = (5.0, 300.0)
@@ -76,6 +79,7 @@ class Worker:
         self._fleet = fleet
         self._cancellations = cancellations
         self._holder = uuid4()
+        self._fit_until = 0.0
         settings = runtime.settings
         self._rules = Rules(
             lease_seconds=settings.lease_seconds, max_attempts=settings.max_attempts, max_takes=settings.max_takes
@@ -88,26 +92,29 @@ class Worker:
         )
 
     async def is_ready(self) -> bool:
-        """Whether a job should come; asked before one is fetched, and again when it has come."""
+        """Whether a job should come; asked before one is fetched, and again when it was long in coming."""
 
         async def are_unattended(prompts: Sequence[str]) -> bool:
             ids = [UUID(prompt) for prompt in prompts if _UUID.fullmatch(prompt)]
             async with self._runtime.database.reading() as connection:
                 return await leases.any_unattended(connection, ids)
 
+        asked_at = monotonic()
         try:
-            return await self._home.is_fit(are_unattended)
+            fit = await self._home.is_fit(are_unattended)
         except Exception as error:
             if not (is_outage(error) or is_timeout(error)):
                 raise
             return False
+        self._fit_until = asked_at + FIT_SECONDS if fit else 0.0
+        return fit
 
     async def run(self, messages: Sequence[Recorded]) -> None:
         """Returns when the job has ended. Raises PostponeError when it has not, or the trouble that prevented it."""
         (message,) = messages
         job_id = cast("JobRequested", message.event).job_id
         with caused_by(cause_of(message)):
-            if not await self.is_ready():
+            if monotonic() > self._fit_until and not await self.is_ready():
                 raise PostponeError(self._runtime.settings.retry_seconds, "the worker's server is no longer fit")
             assignment = await self._take_up(job_id)
             if assignment is None:
@@ -243,6 +250,7 @@ class Worker:
                 assignment.job,
                 prompt_id=assignment.prompt_id,
                 attempt=assignment.attempt,
+                adopt=not assignment.begun,
                 on_progress=self._tell,
                 cancel=stop,
                 limits=replace(self._limits, soft=soft, hard=soft + self._limits.hard - self._limits.soft),
