@@ -39,11 +39,11 @@ async def _measure(connection: AsyncConnection, recorded: Sequence[Recorded]) ->
         for each in recorded
         if isinstance(each.event, Measured)
     }
-    new = await insert_new(connection, generation_events, sorted(map(_raw, events.values()), key=lambda row: row[:2]))
+    new = await insert_new(connection, generation_events, [_raw(happened) for happened in events.values()])
     rollup = roll_up(events[event_id] for _, event_id in new)
     await add_up(connection, generation_metrics_hourly, _tallies(rollup))
     await add_up(connection, generation_durations_hourly, _durations(rollup))
-    await insert_new(connection, generation_users_hourly, sorted(rollup.users))
+    await insert_new(connection, generation_users_hourly, rollup.users)
 
 
 def _raw(happened: Happened) -> Row:
@@ -52,7 +52,7 @@ def _raw(happened: Happened) -> Row:
 
 
 def _tallies(rollup: Rollup) -> list[Row]:
-    rows = (
+    return [
         (
             hour,
             tally.latest_event_at,
@@ -66,9 +66,8 @@ def _tallies(rollup: Rollup) -> list[Row]:
             tally.queue_wait_ms_sum,
         )
         for hour, tally in rollup.tallies.items()
-    )
-    return sorted(rows)
+    ]
 
 
 def _durations(rollup: Rollup) -> list[Row]:
-    return sorted((hour, bucket, generations) for (hour, bucket), generations in rollup.durations.items())
+    return [(hour, bucket, generations) for (hour, bucket), generations in rollup.durations.items()]

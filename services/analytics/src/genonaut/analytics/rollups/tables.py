@@ -1,11 +1,13 @@
 """How rows get into the raw tables and the rollups: any number of them in one statement.
 
-Rows are tuples in the order of the table's columns, sorted by key, so that two writers meet in the same order.
+Rows are tuples in the order of the table's columns. They are written in the order of their keys, so that two writers
+meet in the same order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, DateTime, Dialect, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
@@ -21,14 +23,14 @@ def hour_column() -> Column[Any]:
     return Column("hour", DateTime(timezone=True), primary_key=True)
 
 
-async def insert_new(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> list[Row]:
+async def insert_new(connection: AsyncConnection, table: Table, rows: Collection[Row]) -> list[Row]:
     """The keys of the rows that were not there before; the others stay as they are."""
     if not rows:
         return []
     return [tuple(key) for key in await connection.execute(_insert_new(table), _by_column(table, rows))]
 
 
-async def add_up(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+async def add_up(connection: AsyncConnection, table: Table, rows: Collection[Row]) -> None:
     """Adds to the rows that are there: integers add up, of moments the latest counts, all else follows from the key.
 
     Every key occurs once in `rows`.
@@ -37,8 +39,15 @@ async def add_up(connection: AsyncConnection, table: Table, rows: Sequence[Row])
         await connection.execute(_add_up(table), _by_column(table, rows))
 
 
-def _by_column(table: Table, rows: Sequence[Row]) -> dict[str, list[Any]]:
-    return {column.name: list(values) for column, values in zip(table.columns, zip(*rows, strict=True), strict=True)}
+def _by_column(table: Table, rows: Iterable[Row]) -> dict[str, list[Any]]:
+    length = len(table.primary_key)
+    ordered = sorted(rows, key=lambda row: [_comparable(value) for value in row[:length]])
+    return {column.name: list(values) for column, values in zip(table.columns, zip(*ordered, strict=True), strict=True)}
+
+
+def _comparable(value: Any) -> Any:
+    # UUIDs compare in Python, their numbers ten times as fast, and give the same order.
+    return value.int if isinstance(value, UUID) else value
 
 
 @cache

@@ -41,7 +41,7 @@ async def _measure(connection: AsyncConnection, recorded: Sequence[Recorded]) ->
         for each in recorded
         if isinstance(each.event, RequestServed) and is_measured(each.event)
     }
-    new = await insert_new(connection, route_analytics, sorted(map(_raw, requests.values()), key=lambda row: row[:2]))
+    new = await insert_new(connection, route_analytics, [_raw(request) for request in requests.values()])
     rollup = roll_up(requests[event_id] for _, event_id in new)
     await add_up(connection, route_analytics_hourly, _tallies(rollup))
     await add_up(connection, route_durations_hourly, _durations(rollup))
@@ -68,7 +68,7 @@ def _raw(request: Request) -> Row:
 
 
 def _tallies(rollup: Rollup) -> list[Row]:
-    rows = (
+    return [
         (
             cell.hour,
             pattern_id(cell.pattern),
@@ -84,15 +84,14 @@ def _tallies(rollup: Rollup) -> list[Row]:
             tally.response_bytes_sum,
         )
         for cell, tally in rollup.tallies.items()
-    )
-    return sorted(rows)
+    ]
 
 
 def _durations(rollup: Rollup) -> list[Row]:
-    return sorted(
+    return [
         (cell.hour, pattern_id(cell.pattern), bucket, requests) for (cell, bucket), requests in rollup.durations.items()
-    )
+    ]
 
 
 def _users(rollup: Rollup) -> list[Row]:
-    return sorted((cell.hour, pattern_id(cell.pattern), user_id) for cell, user_id in rollup.users)
+    return [(cell.hour, pattern_id(cell.pattern), user_id) for cell, user_id in rollup.users]
