@@ -245,6 +245,29 @@ async def test_poison_is_parked_whole_and_its_neighbours_go_on(toy) -> None:
     assert letter.deliveries == consumer_loop.TRIES
 
 
+@pytest.mark.parametrize(("batch", "in_hand"), [(2, 4), (1, 1)])
+async def test_the_next_batch_comes_while_one_is_at_work(toy, greetings_consumer, batch: int, in_hand: int) -> None:
+    """What is taken one by one does not: somebody else may be free for it."""
+    go_on = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def effect(_) -> None:
+        begun.set()
+        await go_on.wait()
+
+    await publish(toy, *(envelope(uuid4()) for _ in range(5)))
+    async with consuming(toy, greetings_consumer(batch), effect=effect, fetch=batch):
+        await begun.wait()
+        jetstream = toy.platform.bus.jetstream
+
+        async def taken() -> bool:
+            return (await jetstream.consumer_info("CONTENT", DURABLE.name)).num_ack_pending == in_hand
+
+        await eventually(taken)
+        go_on.set()
+        await toy.platform.settled(DURABLE)
+
+
 async def test_poison_in_a_batch_does_not_take_the_batch_along(toy, greetings_consumer) -> None:
     bad, users = uuid4(), [uuid4() for _ in range(5)]
     consumer = greetings_consumer(100)

@@ -76,6 +76,37 @@ async def test_no_message_waits_for_the_end_of_a_request(platform: Platform, pul
         await messages[0].ack_sync()
 
 
+async def test_what_is_asked_for_ahead_comes_meanwhile(platform: Platform, pull: Pull) -> None:
+    await pull.ahead(2, seconds=LONG)
+    await publish(platform, "1", "2", "3")
+    await eventually(lambda: payloads(pull.waiting) == ["1", "2"])
+
+    async with asyncio.timeout(LONG / 2):
+        assert payloads(await pull.fetch(2, seconds=LONG)) == ["1", "2"]
+        assert (await info(platform)).num_pending == 1
+        assert payloads(await pull.fetch(2, seconds=LONG)) == ["3"]
+
+
+async def test_fetching_does_not_ask_twice(platform: Platform, pull: Pull) -> None:
+    await pull.ahead(2, seconds=LONG)
+    fetching = asyncio.create_task(pull.fetch(2, seconds=LONG))
+    await eventually(lambda: _waits(platform))
+    assert (await info(platform)).num_waiting == 1
+    await publish(platform, "1")
+
+    assert payloads(await asyncio.wait_for(fetching, LONG / 2)) == ["1"]
+
+
+async def test_a_request_that_ended_before_it_was_fetched_is_made_again(platform: Platform, pull: Pull) -> None:
+    await pull.ahead(2, seconds=0.02)
+    await eventually(lambda: pull._end)
+    fetching = asyncio.create_task(pull.fetch(2, seconds=LONG))
+    await eventually(lambda: _waits(platform))
+    await publish(platform, "1")
+
+    assert payloads(await asyncio.wait_for(fetching, LONG / 2)) == ["1"]
+
+
 async def test_one_is_asked_for_and_one_is_taken(platform: Platform, pull: Pull) -> None:
     """So that a driver with one GPU never holds a job that another could run."""
     for _ in range(5):

@@ -8,6 +8,7 @@ parked, too.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -108,7 +109,10 @@ class ConsumerLoop:
                 pull = await Pull.open(self.bus.client, stream=self.durable.stream.name, consumer=self.durable.name)
                 try:
                     while await self._may_fetch():
-                        await self._handle(await self._fetch(pull), pull)
+                        messages = await self._fetch(pull)
+                        if messages and self.batch > 1:
+                            await pull.ahead(self.fetch, seconds=FETCH_SECONDS)
+                        await self._handle(messages, pull)
                 finally:
                     await pull.close()
             except (PullError, nats.errors.Error, nats.js.errors.Error, OSError) as error:
@@ -238,8 +242,10 @@ class ConsumerLoop:
             self._effect_since = None
         for message, recorded in received:
             await message.ack()
-            self._failures.pop(str(recorded.envelope.id), None)
-            self._count(recorded.envelope.type, "ack")
+            if self._failures:
+                self._failures.pop(str(recorded.envelope.id), None)
+        for type_, count in Counter(recorded.envelope.type for _, recorded in received).items():
+            self._count(type_, "ack", count)
 
     async def _one_by_one(self, received: Sequence[tuple[Msg, Recorded]]) -> None:
         for one in received:
@@ -332,8 +338,8 @@ class ConsumerLoop:
             if beating:
                 beating.cancel()
 
-    def _count(self, event_type: str, outcome: str) -> None:
-        metrics.EVENTS_CONSUMED.labels(consumer=self.durable.name, type=event_type, outcome=outcome).inc()
+    def _count(self, event_type: str, outcome: str, count: int = 1) -> None:
+        metrics.EVENTS_CONSUMED.labels(consumer=self.durable.name, type=event_type, outcome=outcome).inc(count)
 
 
 class _CrashingError(Exception):

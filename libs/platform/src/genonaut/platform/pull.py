@@ -41,6 +41,7 @@ class Pull:
         self._requests = 0
         self._reply_to = ""
         self._messages: list[Msg] = []
+        self._is_ahead = False
         self._end: str | None = None
         self._news = asyncio.Event()
 
@@ -64,6 +65,12 @@ class Pull:
         for message in messages:
             await message.nak()
 
+    async def ahead(self, count: int, *, seconds: float) -> None:
+        """Ask for what the next `fetch` is to give, so that it comes while the caller is at work on something else."""
+        if not self._messages:
+            await self._ask(count, seconds)
+            self._is_ahead = True
+
     async def fetch(self, count: int, *, seconds: float) -> Sequence[Msg]:
         """Up to `count` messages: those that are there, or else the first that come within `seconds`, or else none.
 
@@ -71,9 +78,11 @@ class Pull:
         """
         asked_at = self._now()
         if not self._messages:
-            await self._ask(count, seconds)
+            if not self._is_ahead:
+                await self._ask(count, seconds)
             if not await self._news_within(seconds + ANSWER_SECONDS):
                 raise PullError(f"no answer to {self._subject}")
+        self._is_ahead = False
         while len(self._messages) < count and self._end is None and await self._news_within(REST_SECONDS):
             pass
         messages, self._messages = self._messages[:count], self._messages[count:]
@@ -93,6 +102,7 @@ class Pull:
         return True
 
     async def _ask(self, count: int, seconds: float) -> None:
+        self._is_ahead = False
         self._requests += 1
         self._reply_to = f"{self._inbox}.{self._requests}"
         self._end = None
@@ -107,6 +117,7 @@ class Pull:
             self._messages.append(message)
         elif message.subject == self._reply_to:
             self._end = _status(message)
+            self._is_ahead = False
         else:  # of a request that was given up
             return
         self._news.set()
