@@ -5,6 +5,7 @@ Nothing here judges: a benchmark prints what it saw beside a baseline of the sam
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
 import resource
@@ -21,6 +22,7 @@ from typing import Any
 
 import aiohttp
 import psutil
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -211,6 +213,26 @@ class Cpu:
         return {name: group.cpu_seconds() for name, group in self._groups.items()}
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What some work took: seconds by the clock, and CPU seconds of this process and of others."""
+
+    seconds: float
+    own: float
+    others: Mapping[str, float]
+
+    def each(self, count: int) -> list[str]:
+        """For a row of a table: how many a second, and microseconds of CPU for each, here and elsewhere."""
+        microseconds = (spent / count * 1e6 for spent in (self.own, *self.others.values()))
+        return [f"{count / self.seconds:,.0f}", *(f"{each:.0f}" for each in microseconds)]
+
+
+async def cost(work: Callable[[], Awaitable[None]], groups: Mapping[str, Group]) -> Cost:
+    others, began, own = Cpu(groups), time.perf_counter(), time.process_time()
+    await work()
+    return Cost(time.perf_counter() - began, time.process_time() - own, others.spent())
+
+
 def machine() -> str:
     """What a figure is worth little without."""
     memory = psutil.virtual_memory().total / 2**30
@@ -232,6 +254,11 @@ def show(*tables: Table, note: str = "") -> None:
     for each in tables:
         console.print(each)
     console.print(f"{note}\n{machine()}" if note else machine(), highlight=False)
+
+
+def quiet_logs() -> None:
+    """Of what runs in this process."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def allow_many_files() -> None:
