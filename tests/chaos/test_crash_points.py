@@ -63,13 +63,13 @@ names = count()
 
 @pytest_asyncio.fixture(scope="module")
 async def town(
-    postgres: Postgres, migrated_template: str, nats: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres, migrated_template: str, nats_server: Nats, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Town]:
     """All services. What a dead one had in hand comes back soon. Each test has a user and a job of its own."""
     folder = tmp_path_factory.mktemp("crash-points")
     with own_database(postgres, migrated_template) as url:
         async with (
-            provisioned(url, nats, folder) as platform,
+            provisioned(url, nats_server, folder) as platform,
             Simulator(folder / "gpu", step_seconds=0.002, previews=False) as simulator,
         ):
             for durable in DURABLES:

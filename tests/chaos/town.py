@@ -64,7 +64,7 @@ class Town:
         return {
             "PATH": os.environ["PATH"],
             "APP_ENV": "test",
-            "NATS_URL": self.platform.nats_url,
+            "NATS_URL": self.platform.nats_server.url(user=name),
             "OBJECT_STORE_URL": self.platform.objects_url,
             "API_SECRET_KEY": SECRET,
             "API_HOST": "127.0.0.1",

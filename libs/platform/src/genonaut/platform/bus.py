@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from genonaut.contracts.streams import Durable
+from genonaut.platform.bus_users import inbox_of
 
 log = structlog.get_logger()
 
@@ -87,6 +88,7 @@ class Bus:
                     disconnected_cb=disconnected,
                     reconnected_cb=reconnected,
                     error_cb=failed,
+                    inbox_prefix=inbox_of(url),
                 )
         except BaseException as error:
             bus._closing = True

@@ -42,7 +42,7 @@ class Process:
         passed = {
             key: value
             for key, value in os.environ.items()
-            if key not in _KEPT_BACK and not key.startswith(_KEPT_BACK_FAMILIES)
+            if key.removesuffix("_FILE") not in _KEPT_BACK and not key.startswith(_KEPT_BACK_FAMILIES)
         }
         return {**passed, **_SMALL, **self.env}
 
@@ -71,15 +71,14 @@ def platform(site: Site) -> Plan:
 
     settings = {
         "APP_ENV": site.environment,
-        "NATS_URL": site.nats.url(),
         "OBJECT_STORE_URL": os.environ.get("OBJECT_STORE_URL") or (site.state / "objects").as_uri(),
         "API_SECRET_KEY": os.environ.get("API_SECRET_KEY") or site.credentials.of("api_secret_key"),
     }
 
     def serve(name: str, *argv: str, **env: str) -> Process:
-        listen = {"API_HOST": "127.0.0.1", "API_PORT": str(site.ports.of(name))}
+        own = {"NATS_URL": site.nats.url(user=name), "API_HOST": "127.0.0.1", "API_PORT": str(site.ports.of(name))}
         url = site.http(name)
-        return Process(name, ("-m", *argv), {**settings, **listen, **env}, url=url, ready=f"{url}/ready")
+        return Process(name, ("-m", *argv), {**settings, **own, **env}, url=url, ready=f"{url}/ready")
 
     simulator = Process(
         "comfyui-simulator",
@@ -127,7 +126,11 @@ def platform(site: Site) -> Plan:
         notes=notes,
         command_env={
             **{
-                service.name: {**service.env, "DATABASE_ADMIN_URL": site.database_url("genonaut_admin")}
+                service.name: {
+                    **service.env,
+                    "DATABASE_ADMIN_URL": site.database_url("genonaut_admin"),
+                    "NATS_URL": site.nats.url(),  # a rebuild reads streams with consumers of its own
+                }
                 for service in services
             },
             gateway.name: gateway.env,

@@ -25,7 +25,7 @@ from genonaut.platform.migrations import migrate
 from genonaut.platform.provisioning import SERVICES, Passwords, login, provision_bus, provision_database
 from genonaut.platform.service import Runtime, Service
 from genonaut.platform.settings import ServiceSettings
-from genonaut.stack.servers import Postgres
+from genonaut.stack.servers import Nats, Postgres
 from genonaut.testkit.servers import fresh_database
 
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
@@ -47,13 +47,18 @@ class Platform:
     """Servers for one test, with nothing in them but what provisioning and the migrations put there."""
 
     superuser_url: str
-    nats_url: str
+    nats_server: Nats
     bus: Bus
     objects_url: str
 
     def admin_url(self) -> str:
         """The owner of every schema."""
         return self._url("genonaut_admin")
+
+    @property
+    def nats_url(self) -> str:
+        """The user who may do everything on the bus."""
+        return self.nats_server.url()
 
     def database_url(self, service: str) -> str:
         """The service's own login."""
@@ -75,7 +80,7 @@ class Platform:
             "app_env": "test",
             "database_url": self.database_url(service.name),
             "database_admin_url": self.admin_url(),
-            "nats_url": self.nats_url,
+            "nats_url": self.nats_server.url(user=service.process_name),
             "object_store_url": self.objects_url,
             "api_secret_key": "a test's secret key, long enough to sign with",
             "api_host": "127.0.0.1",
@@ -139,15 +144,15 @@ def own_database(postgres: Postgres, template: str) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def provisioned(superuser_url: str, nats_url: str, folder: Path) -> AsyncIterator[Platform]:
+async def provisioned(superuser_url: str, nats_server: Nats, folder: Path) -> AsyncIterator[Platform]:
     """A platform on this database, whose streams are empty and their durables new. Files go into the folder."""
-    bus = await Bus.connect(nats_url, name="test")
+    bus = await Bus.connect(nats_server.url(), name="test")
     for stream in STREAMS:
         await _forget(bus, stream.name)
-    await provision_bus(nats_url)
+    await provision_bus(nats_server.url())
     objects = folder / "objects"
     objects.mkdir()
-    yield Platform(superuser_url, nats_url, bus, objects.as_uri())
+    yield Platform(superuser_url, nats_server, bus, objects.as_uri())
     await bus.close()
 
 
@@ -159,9 +164,9 @@ def platform_database(postgres: Postgres, migrated_template: str) -> Iterator[st
 
 
 @pytest_asyncio.fixture
-async def platform(platform_database: str, nats: str, tmp_path: Path) -> AsyncIterator[Platform]:
+async def platform(platform_database: str, nats_server: Nats, tmp_path: Path) -> AsyncIterator[Platform]:
     """Servers for one test. The streams are empty and their durables new."""
-    async with provisioned(platform_database, nats, tmp_path) as platform:
+    async with provisioned(platform_database, nats_server, tmp_path) as platform:
         yield platform
 
 
