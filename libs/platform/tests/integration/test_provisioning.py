@@ -114,6 +114,18 @@ def test_a_missing_password_is_named_and_none_has_a_default(monkeypatch) -> None
         Passwords.from_environment()
 
 
+def test_passwords_come_from_files_too(monkeypatch, tmp_path) -> None:
+    for name in ("ADMIN", "RW", "RO", *(service.upper() for service in SERVICES)):
+        monkeypatch.delenv(f"DB_PASSWORD_{name}", raising=False)
+        (tmp_path / name).write_text(f"of {name}\n")
+        monkeypatch.setenv(f"DB_PASSWORD_{name}_FILE", str(tmp_path / name))
+
+    found = Passwords.from_environment()
+
+    assert (found.admin, found.read_write, found.read_only) == ("of ADMIN", "of RW", "of RO")
+    assert found.services == {service: f"of {service.upper()}" for service in SERVICES}
+
+
 async def test_a_server_whose_messages_are_too_small_is_refused(nats: str, monkeypatch) -> None:
     monkeypatch.setattr(provisioning, "REQUIRED_PAYLOAD", 2 * 1024 * 1024)
 

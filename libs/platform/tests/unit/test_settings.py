@@ -135,3 +135,57 @@ def test_old_names_of_the_environment_work_with_a_warning(monkeypatch, name: str
         settings = ShopSettings.load()
 
     assert settings.app_env == expected
+
+
+def test_secrets_come_from_files_that_the_environment_names(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "url").write_text("postgresql://u:from-a-file@localhost/db\n")
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
+
+    settings = ShopSettings.load()
+
+    assert settings.database_url.get_secret_value() == "postgresql://u:from-a-file@localhost/db"
+    assert settings.api_secret_key.get_secret_value() == "hidden-key"
+
+
+def test_an_empty_variable_leaves_it_to_the_file(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "key").write_text("from-a-file")
+    monkeypatch.setenv("API_SECRET_KEY", "")
+    monkeypatch.setenv("API_SECRET_KEY_FILE", str(tmp_path / "key"))
+
+    assert ShopSettings.load().api_secret_key.get_secret_value() == "from-a-file"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_ADMIN_URL", "NATS_URL", "API_SECRET_KEY"])
+def test_a_secret_in_two_places_is_refused(tmp_path: Path, monkeypatch, name: str) -> None:
+    (tmp_path / "secret").write_text("hidden")
+    monkeypatch.setenv(name, "hidden")
+    monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
+
+    with pytest.raises(SettingsError, match=rf"^{name} and {name}_FILE are both set\. Unset one of them\.$"):
+        ShopSettings.load()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\n", "is empty"),
+        (b"\xff", "cannot be read: it is no text"),
+    ],
+)
+def test_an_unusable_file_of_a_secret_is_named(tmp_path: Path, monkeypatch, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    monkeypatch.delenv("NATS_URL")
+    monkeypatch.setenv("NATS_URL_FILE", str(tmp_path / "secret"))
+
+    with pytest.raises(SettingsError, match=f"^NATS_URL_FILE names {tmp_path}/secret, which {said}"):
+        ShopSettings.load()
+
+
+def test_what_is_no_secret_has_no_file(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "port").write_text("9")
+    monkeypatch.setenv("API_PORT_FILE", str(tmp_path / "port"))
+
+    assert ShopSettings.load().api_port == 8001

@@ -8,7 +8,6 @@ service a schema and a login whose grants end there. JetStream: the streams and 
 """
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -31,6 +30,7 @@ from sqlalchemy.engine import URL, make_url
 
 from genonaut.contracts.streams import DURABLES, STREAMS, Durable, Stream
 from genonaut.platform.bus import REQUIRED_API_LEVEL, Bus
+from genonaut.platform.settings import secret
 from genonaut.platform.trouble import ExpectedError
 
 log = structlog.get_logger()
@@ -56,12 +56,12 @@ class Passwords:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """From DB_PASSWORD_*.
+        """From DB_PASSWORD_*, or the files that DB_PASSWORD_*_FILE name.
 
         Raises ProvisioningError that names every one that is missing; there are no defaults.
         """
         names = ["ADMIN", "RW", "RO", *(service.upper() for service in SERVICES)]
-        found = {name: os.environ.get(f"DB_PASSWORD_{name}", "") for name in names}
+        found = {name: secret(f"DB_PASSWORD_{name}") for name in names}
         missing = [f"DB_PASSWORD_{name}" for name, value in found.items() if not value]
         if missing:
             raise ProvisioningError(f"Set {', '.join(missing)}.")
@@ -150,6 +150,22 @@ async def provision_bus(url: str) -> None:
             await ensure_durable(bus.jetstream, durable)
     finally:
         await bus.close()
+
+
+async def reload_bus(system_url: str) -> None:
+    """The server reads its users and their rights again, as an upgrade may have changed them.
+
+    `system_url` is of a user of the system account. Raises ProvisioningError when the server does not take them.
+    """
+    bus = await Bus.connect(system_url, name="genonaut-provisioning")
+    try:
+        server = orjson.loads((await bus.client.request("$SYS.REQ.SERVER.PING", b"", timeout=5)).data)["server"]
+        subject = f"$SYS.REQ.SERVER.{server['id']}.RELOAD"
+        answer = orjson.loads((await bus.client.request(subject, b"", timeout=5)).data)
+    finally:
+        await bus.close()
+    if error := answer.get("error"):
+        raise ProvisioningError(f"NATS does not take its new configuration: {error.get('description')}")
 
 
 async def _require_fitness(bus: Bus) -> None:

@@ -1,8 +1,8 @@
 """Settings of a process: the environment over `deploy/config/base.json` over defaults.
 
 Unknown keys in the file are refused.
-The file has a section `common`, read by every service, and one section for each service. Secrets come from the
-environment only and never show in a log or an error.
+The file has a section `common`, read by every service, and one section for each service. Secrets never show in a log
+or an error. They come from the environment, or from files that it names: DATABASE_URL_FILE=/run/secrets/database_url.
 """
 
 import json
@@ -65,7 +65,7 @@ class ProcessSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _ConfigFile(settings_cls)
+        return init_settings, _SecretFiles(settings_cls), env_settings, _ConfigFile(settings_cls)
 
     @classmethod
     def load(cls) -> Self:
@@ -95,6 +95,34 @@ class ServiceSettings(ProcessSettings):
         return url
 
 
+def secret(name: str) -> str:
+    """The secret of this name: the variable's value, or the content of the file that `<name>_FILE` names; else "".
+
+    Raises SettingsError when both are set, and for a file that cannot be read or is empty.
+    """
+    value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if value and path:
+        raise SettingsError(f"{name} and {name}_FILE are both set. Unset one of them.")
+    if not path:
+        return value
+    try:
+        content = Path(path).read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {reason}.") from None
+    if not content:
+        raise SettingsError(f"{name}_FILE names {path}, which is empty. Put the secret into it.")
+    return content
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # __call__ answers for all fields at once
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name in _secrets(self.settings_cls) if (value := secret(name.upper()))}
+
+
 class _ConfigFile(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError  # __call__ answers for all fields at once
@@ -116,7 +144,10 @@ class _ConfigFile(PydanticBaseSettingsSource):
         settings = {key.replace("-", "_"): value for key, value in values.items()}
         if secrets := settings.keys() & _secrets(self.settings_cls):
             named = ", ".join(sorted(secret.upper() for secret in secrets))
-            raise SettingsError(f"{path} holds secrets. Take them out, and set in the environment: {named}")
+            raise SettingsError(
+                f"{path} holds secrets. Take them out, and set in the environment: {named}"
+                " (or, with _FILE behind the name, where the secret is)"
+            )
         return settings
 
 
