@@ -90,7 +90,7 @@ def seed(api: httpx.Client, count: int, on_progress: Callable[[int], None]) -> d
 
     Returns the people's ids by name. Raises httpx.HTTPStatusError.
     """
-    people = {name: _person(api, name) for name in PEOPLE}
+    people = {name: person(api, name, told=name == "demo") for name in PEOPLE}
     hanging = _titles(api, people)
     missing = [picture for picture in pictures(count) if picture.title not in hanging]
     if missing:
@@ -105,14 +105,14 @@ def seed(api: httpx.Client, count: int, on_progress: Callable[[int], None]) -> d
     return people
 
 
-def _person(api: httpx.Client, name: str) -> str:
-    """Their id; registered when they are new."""
+def person(api: httpx.Client, name: str, *, told: bool) -> str:
+    """Their id; registered when they are new, and then with notifications if `told`. Raises httpx.HTTPStatusError."""
     answer = api.post(
         "/api/v1/users",
         json={
             "username": name,
             "email": f"{name}@example.org",
-            "preferences": {"notifications_enabled": name == "demo"},
+            "preferences": {"notifications_enabled": told},
         },
     )
     _accept(answer, also=409)

@@ -81,8 +81,8 @@ class Tour:
         self.user_id = user_id
         self.job_id = 0
 
-    def submit(self) -> int:
-        """The accepted job's id."""
+    def submit(self, **changes: Any) -> int:
+        """The accepted job's id. `changes` go over what the demo asks for."""
         body = {
             "user_id": self.user_id,
             "job_type": "image_generation",
@@ -92,8 +92,9 @@ class Tour:
             "height": 768,
             "sampler_params": {"steps": 24},
             "tags": ["sea", "sunset", "dreamy", "poster"],
+            **changes,
         }
-        self.job_id = int(self._json("POST", ROUTE, json=body)["id"])
+        self.job_id = int(self.json("POST", ROUTE, json=body)["id"])
         return self.job_id
 
     def watch(self) -> Iterator[Progress]:
@@ -125,11 +126,11 @@ class Tour:
     def published(self) -> dict[str, Any]:
         """The job, once the gallery has its picture."""
         path = f"{ROUTE}/{self.job_id}"
-        return self._wait("its picture in the gallery", lambda: _if(self._json("GET", path), "content_id"))
+        return self._wait("its picture in the gallery", lambda: _if(self.json("GET", path), "content_id"))
 
     def picture(self, item_id: int, folder: Path) -> tuple[dict[str, Any], Path]:
         """The gallery item, and its picture saved in `folder`, checked against the hash that names it."""
-        item = self._json("GET", f"/api/v1/content/{item_id}")
+        item = self.json("GET", f"/api/v1/content/{item_id}")
         answer = self.api.get(f"/api/v1/images/{item['image']['sha256']}")
         answer.raise_for_status()
         found = hashlib.sha256(answer.content).hexdigest()
@@ -145,7 +146,7 @@ class Tour:
 
         def mine() -> list[dict[str, Any]]:
             query = {"user_id": self.user_id, "page_size": 50}
-            listed = self._json("GET", "/api/v1/notifications", params=query)["items"]
+            listed = self.json("GET", "/api/v1/notifications", params=query)["items"]
             return [each for each in listed if each["related_job_id"] == self.job_id]
 
         found = self._wait("the notification", mine)
@@ -158,14 +159,14 @@ class Tour:
 
         def active() -> int:
             path = f"{ROUTE}/by-status"
-            return sum(int(self._json("GET", f"{path}/{status}")["total"]) for status in ("pending", "running"))
+            return sum(int(self.json("GET", f"{path}/{status}")["total"]) for status in ("pending", "running"))
 
         self._wait("earlier jobs to end", lambda: active() == 0, within=JOB_SECONDS)
 
     def counts(self) -> Counts:
         """What the rollups have counted by now."""
-        overview = self._json("GET", "/api/v1/analytics/generation/overview", params=LONGEST)
-        trends = self._json("GET", "/api/v1/analytics/routes/performance-trends", params=LONGEST | {"route": ROUTE})
+        overview = self.json("GET", "/api/v1/analytics/generation/overview", params=LONGEST)
+        trends = self.json("GET", "/api/v1/analytics/routes/performance-trends", params=LONGEST | {"route": ROUTE})
         return Counts(
             overview["total_requests"],
             overview["successful_generations"],
@@ -204,7 +205,8 @@ class Tour:
             raise DemoError(f"Rebuilt and live differ: {', '.join(different)}\n{ran.stdout}")
         return reports
 
-    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    def json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """The body of a good answer. Raises DemoError for another one."""
         answer = self.api.request(method, path, **request)
         if answer.is_error:
             raise DemoError(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
