@@ -21,7 +21,7 @@ from genonaut.comfyui_simulator.simulator import Simulator
 from genonaut.contracts.streams import DURABLES
 from genonaut.platform.provisioning import ensure_durable
 from genonaut.stack.ports import free_port
-from genonaut.stack.servers import Postgres
+from genonaut.stack.servers import Nats, Postgres
 from genonaut.testkit.platforms import eventually, own_database, provisioned
 
 ENTRY_POINTS = {name: (f"genonaut.{service.name}", "serve") for name, service in SERVICES.items()}

@@ -71,9 +71,10 @@ def platform(site: Site) -> Plan:
 
     settings = {
         "APP_ENV": site.environment,
-        "OBJECT_STORE_URL": os.environ.get("OBJECT_STORE_URL") or (site.state / "objects").as_uri(),
         "API_SECRET_KEY": os.environ.get("API_SECRET_KEY") or site.credentials.of("api_secret_key"),
     }
+
+    objects_url = os.environ.get("OBJECT_STORE_URL") or (site.state / "objects").as_uri()
 
     def serve(name: str, *argv: str, **env: str) -> Process:
         own = {"NATS_URL": site.nats.url(user=name), "API_HOST": "127.0.0.1", "API_PORT": str(site.ports.of(name))}
@@ -91,7 +92,13 @@ def platform(site: Site) -> Plan:
         ready=f"{site.http('comfyui-simulator')}/system_stats",
     )
     services = [
-        serve(name, f"genonaut.{name}", "serve", DATABASE_URL=site.database_url(f"genonaut_{name}"))
+        serve(
+            name,
+            f"genonaut.{name}",
+            "serve",
+            DATABASE_URL=site.database_url(f"genonaut_{name}"),
+            OBJECT_STORE_URL=objects_url,
+        )
         for name in DATABASE_SERVICES
     ]
     driver = serve(
@@ -99,6 +106,7 @@ def platform(site: Site) -> Plan:
         "genonaut.generation",
         "drive",
         DATABASE_URL=site.database_url("genonaut_generation"),
+        OBJECT_STORE_URL=objects_url,
         COMFYUI_URLS=comfyui_urls or simulator.url,
     )
     gateway = serve(
