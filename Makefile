@@ -6,10 +6,10 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status test lint types imports unit integration e2e chaos format lock
+.PHONY: help setup demo up down reset status smoke test lint types imports unit integration integration-containers compose-test e2e chaos format lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv from requirements.lock (every target does it by itself)
 	@deploy/setup.sh
@@ -29,8 +29,11 @@ reset: setup ## stop it and forget the data
 status: setup ## what runs where
 	@$(BIN)/genonaut status
 
+smoke: setup ## the main job over HTTP, against whatever runs
+	@$(BIN)/genonaut smoke
+
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/e2e
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/e2e --ignore tests/compose
 	@$(BIN)/pytest tests/e2e
 
 lint: setup ## ruff: rules and format
@@ -48,6 +51,12 @@ unit: setup ## the tests that need no server
 
 integration: setup ## the tests of one service or library with real servers
 	@$(BIN)/pytest libs/*/tests/integration services/*/tests/integration
+
+integration-containers: setup ## the same, with servers in containers of the images that docker-compose.yml runs
+	@TEST_CONTAINERS=1 $(BIN)/pytest libs/*/tests/integration services/*/tests/integration
+
+compose-test: setup ## docker-compose.yml for real: build, confine, kill, scale; skipped without a Docker daemon
+	@$(BIN)/pytest -rs tests/compose
 
 e2e: setup ## the tests over real processes
 	@$(BIN)/pytest tests/e2e

@@ -15,7 +15,7 @@ When is `before` or `after`, and for files also `renamed`: the name is there, no
 import os
 import runpy
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -139,9 +139,9 @@ def _wrap_store(point: CrashPoint) -> None:
         point.reached("store", "after", "")
         return new
 
-    def watched_sync(root: Path, key: str) -> None:
+    def watched_sync(root: Path, keys: Iterable[str]) -> None:
         point.reached("store", "renamed", "")
-        sync(root, key)
+        sync(root, keys)
 
     objects.ObjectStore.put = watched_put  # type: ignore[method-assign]
     objects._sync = watched_sync

@@ -78,7 +78,7 @@ def no_inbox() -> None:
         return [row[: len(table.primary_key)] for row in rows]
 
     inbox.first_time = first_time  # type: ignore[assignment]
-    tables.insert_new = insert
+    tables.insert_new = insert  # type: ignore[assignment]
 
 
 @mutant

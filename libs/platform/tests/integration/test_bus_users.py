@@ -19,7 +19,14 @@ from genonaut.contracts.streams import (
     Durable,
 )
 from genonaut.platform.bus_users import PROCESSES, followed_by, stated_by
+from genonaut.stack.servers import Nats
 from genonaut.testkit.platforms import Platform, eventually
+
+
+@pytest.fixture(autouse=True)
+def _users_of_our_own(nats_server: Nats) -> None:
+    if nats_server.given:
+        pytest.skip("this server has one user for everything")
 
 
 @asynccontextmanager
@@ -108,11 +115,8 @@ async def test_nobody_hears_answers_to_others(platform: Platform, user: str) -> 
 
 async def test_a_user_is_of_its_account_only(platform: Platform) -> None:
     """The same process in another environment is somebody else, who sees another bus."""
-    server = platform.nats_server
-    if server.given:
-        pytest.skip("TEST_NATS_URL names one user")
     client = Client()
-    await client.connect(server.url("dev"), allow_reconnect=False)
+    await client.connect(platform.nats_server.url("dev"), allow_reconnect=False)
     try:
         with pytest.raises((nats.errors.NoRespondersError, nats.js.errors.NotFoundError)):
             await asyncio.wait_for(client.jetstream().stream_info("CONTENT"), timeout=5)

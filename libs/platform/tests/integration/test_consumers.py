@@ -22,6 +22,7 @@ from genonaut.platform.context import current_cause
 from genonaut.platform.projections import Recorded
 from genonaut.platform.provisioning import ensure_durable, provision_bus
 from genonaut.testkit.platforms import eventually
+from genonaut.testkit.servers import as_superuser
 
 SUBJECT = "content.user.registered"
 
@@ -312,8 +313,8 @@ async def test_an_unknown_version_is_parked_not_guessed_at(toy, greetings_consum
 async def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_try(toy, greetings_consumer, postgres) -> None:
     user = uuid4()
     name = toy.database.url.database
-    postgres.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    as_superuser(postgres, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    as_superuser(postgres, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
     async with consuming(toy, greetings_consumer(1)):
         await publish(toy, envelope(user))
 
@@ -322,7 +323,7 @@ async def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_try(toy,
             return info.delivered.consumer_seq > consumer_loop.TRIES + 2
 
         await eventually(tried_often)
-        postgres.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        as_superuser(postgres, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         await toy.platform.settled(DURABLE)
 
     assert await greetings(toy) == {user: 1}

@@ -13,6 +13,7 @@ from genonaut.platform.bus import Bus, Message, PublishError
 from genonaut.platform.events import MAX_EVENT_BYTES, EventTooLargeError
 from genonaut.platform.relay import Relay
 from genonaut.testkit.platforms import eventually
+from genonaut.testkit.servers import as_superuser
 
 
 @asynccontextmanager
@@ -113,9 +114,10 @@ async def test_only_one_of_two_relays_is_active_and_the_other_takes_over(toy) ->
 async def test_it_survives_the_loss_of_its_database_connection(toy, postgres) -> None:
     async with relaying(toy) as relay:
         await eventually(lambda: relay.active)
-        postgres.sql(
+        as_superuser(
+            postgres,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'genonaut_content'"
-            f" AND datname = '{toy.database.url.database}'"
+            f" AND datname = '{toy.database.url.database}'",
         )
         await toy.register(uuid4())
         await eventually(lambda: outbox_is_empty(toy))

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -26,7 +25,7 @@ from genonaut.platform.provisioning import SERVICES, Passwords, login, provision
 from genonaut.platform.service import Runtime, Service
 from genonaut.platform.settings import ServiceSettings
 from genonaut.stack.servers import Nats, Postgres
-from genonaut.testkit.servers import fresh_database
+from genonaut.testkit.servers import as_superuser, fresh_database
 
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
 
@@ -131,16 +130,9 @@ def own_database(postgres: Postgres, template: str) -> Iterator[str]:
     url = fresh_database(postgres, template=template)
     name = make_url(url).database
 
-    async def run(statement: str) -> None:
-        connection = await asyncpg.connect(postgres.url())
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    _in_own_loop(lambda: run(f'ALTER DATABASE "{name}" OWNER TO genonaut_admin'))
+    as_superuser(postgres, f'ALTER DATABASE "{name}" OWNER TO genonaut_admin')
     yield url
-    _in_own_loop(lambda: run(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    as_superuser(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @asynccontextmanager

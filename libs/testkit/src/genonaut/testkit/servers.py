@@ -1,7 +1,8 @@
 """Real servers for tests: started when the first test asks, shared by the session, gone afterwards.
 
 They are never the ones of a running stack: their state is a temporary folder, and only TEST_DATABASE_URL,
-TEST_NATS_URL and TEST_REDIS_URL name servers from outside. What a killed session left running, the next one ends.
+TEST_NATS_URL and TEST_REDIS_URL name servers from outside; TEST_CONTAINERS=1 runs the others in containers. What a
+killed session left running, the next one ends.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -35,19 +37,21 @@ def server_state() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(server_state: Path) -> Iterator[Postgres]:
     """A running Postgres (no fsync); `postgres.url()` is the superuser's."""
-    server = Postgres(server_state, given=os.environ.get("TEST_DATABASE_URL"), durable=False)
-    server.start()
-    yield server
-    server.stop()
+    with _given("TEST_DATABASE_URL", "postgres") as url:
+        server = Postgres(server_state, given=url, durable=False)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
 def nats_server(server_state: Path) -> Iterator[Nats]:
     """A running NATS with JetStream; `nats_server.url()` is the account `test`."""
-    server = Nats(server_state, given=os.environ.get("TEST_NATS_URL"), environment="test", durable=False)
-    server.start()
-    yield server
-    server.stop()
+    with _given("TEST_NATS_URL", "nats") as url:
+        server = Nats(server_state, given=url, environment="test", durable=False)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +63,11 @@ def nats(nats_server: Nats) -> str:
 @pytest.fixture(scope="session")
 def valkey_server(server_state: Path) -> Iterator[Valkey]:
     """A running Valkey (or Redis)."""
-    server = Valkey(server_state, given=os.environ.get("TEST_REDIS_URL"))
-    server.start()
-    yield server
-    server.stop()
+    with _given("TEST_REDIS_URL", "valkey") as url:
+        server = Valkey(server_state, given=url)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -71,24 +76,42 @@ def valkey(valkey_server: Valkey) -> str:
     return valkey_server.url()
 
 
+@contextmanager
+def _given(variable: str, server: str) -> Iterator[str | None]:
+    """The URL of a server that is not a process of ours, if it shall be none."""
+    url = os.environ.get(variable)
+    if url or os.environ.get("TEST_CONTAINERS") != "1":
+        yield url
+        return
+    from genonaut.testkit import containers  # noqa: PLC0415 - half a second that other sessions save
+
+    with containers.running(server) as url:
+        yield url
+
+
 def fresh_database(postgres: Postgres, *, template: str = "template0") -> str:
     """The superuser's URL of a new database: empty, or a copy of `template` (which nobody may be using).
 
-    Callable from sync and async tests alike. It goes with the session's server.
+    It goes with the session's server.
     """
     name = f"genonaut_test_{uuid4().hex[:12]}"
+    as_superuser(postgres, f'create database "{name}" template "{template}" strategy file_copy')
+    return postgres.url(database=name)
 
-    async def create() -> None:
+
+def as_superuser(postgres: Postgres, statement: str) -> None:
+    """Runs one statement in the database postgres. Callable from sync and async tests alike."""
+
+    async def execute() -> None:
         connection = await asyncpg.connect(postgres.url())
         try:
-            await connection.execute(f'create database "{name}" template "{template}" strategy file_copy')
+            await connection.execute(statement)
         finally:
             await connection.close()
 
     # In a thread of its own: an async test already runs a loop in this one.
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, create()).result()
-    return postgres.url(database=name)
+        thread.submit(asyncio.run, execute()).result()
 
 
 def _claim_folder() -> tuple[Path, int]:

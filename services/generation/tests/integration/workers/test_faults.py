@@ -10,6 +10,7 @@ from genonaut.generation.workers import worker
 from genonaut.platform.bus import Message
 from genonaut.platform.objects import ObjectStoreError
 from genonaut.testkit.platforms import eventually
+from genonaut.testkit.servers import as_superuser
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -169,8 +170,9 @@ async def test_lost_database_connections_are_waited_out(world, gpus, driving, po
         await world.until(job["id"], "running")
         await eventually(gpu.queued)
         for _ in range(5):
-            postgres.sql(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'genonaut-driver'"
+            as_superuser(
+                postgres,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'genonaut-driver'",
             )
             await asyncio.sleep(0.1)
         await world.until(job["id"], "completed")
