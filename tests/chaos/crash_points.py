@@ -139,9 +139,9 @@ def _wrap_store(point: CrashPoint) -> None:
         point.reached("store", "after", "")
         return new
 
-    def watched_sync(root: Path, keys: Iterable[str]) -> None:
+    def watched_sync(root: Path, names: Iterable[str]) -> None:
         point.reached("store", "renamed", "")
-        sync(root, keys)
+        sync(root, names)
 
     objects.ObjectStore.put = watched_put  # type: ignore[method-assign]
     objects._sync = watched_sync
