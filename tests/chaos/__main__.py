@@ -46,7 +46,9 @@ def chaos(
         def say(line: str) -> None:
             log.write(f"{line}\n" if line.startswith("{") else f"# {line}\n")
             progress.update(task, completed=time.monotonic() - began, description="under load")
-            progress.console.print(f"[dim]{time.monotonic() - started:7.1f} s[/]  {line}", highlight=False)
+            progress.console.print(
+                f"[dim]{time.monotonic() - started:7.1f} s[/]  {line}", highlight=False, soft_wrap=True
+            )
 
         with platform_under_test(Path(folder), logs=LOGS) as site:
             began = time.monotonic()

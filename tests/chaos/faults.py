@@ -27,6 +27,8 @@ WRITERS = ("content", "generation", "notifications")
 """Services with an event log."""
 LONGEST_PAUSE = 4.0
 MOST_REPEATED = 300
+FULL_SECONDS = 3.0
+"""A disk has to be full while somebody writes."""
 PATIENCE = 60.0
 
 
@@ -241,7 +243,7 @@ class Faults:
         if self._disk is None:
             raise RuntimeError("the store of NATS has no disk of its own that could be filled")
         self._disk.fill()
-        time.sleep(seconds)
+        time.sleep(max(seconds, FULL_SECONDS))
         self._disk.free()
 
 
