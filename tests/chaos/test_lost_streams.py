@@ -51,3 +51,10 @@ async def test_after_the_loss_of_every_stream_all_work_ends_once_and_all_tables_
 async def test_a_service_without_a_stream_has_nothing_to_restore(town: Town) -> None:
     code, output = await town.command("analytics", "restore-stream")
     assert (code, output) == (0, "No stream holds events of analytics: there is nothing to restore.\n")
+
+
+async def test_without_the_right_to_it_one_is_told_so(town: Town) -> None:
+    service = {"NATS_URL": town.environment("content")["NATS_URL"]}
+    code, output = await town.command("content", "restore-stream", **service)
+    assert (code, "NATS_URL to name the user admin" in output) == (2, True), output
+    assert "Traceback" not in output

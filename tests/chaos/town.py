@@ -132,11 +132,11 @@ class Town:
         await reader.close()
         return found
 
-    async def command(self, service: str, *words: str) -> tuple[int, str]:
-        """Runs `genonaut <service> <words>`. Its exit code and what it printed."""
+    async def command(self, service: str, *words: str, **env: str) -> tuple[int, str]:
+        """Runs `genonaut <service> <words>` as the bus's admin. Its exit code and what it printed."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "genonaut.platform.cli", service, *words),
-            env=self.environment(service),
+            env={**self.environment(service), "NATS_URL": self.platform.nats_url, **env},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -4,22 +4,29 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+import nats.errors
 import typer
 from rich.table import Table
 
+from genonaut.platform.bus_users import ADMIN
 from genonaut.platform.cli import print_table
 from genonaut.platform.maintenance import as_owner, progress_bar
 from genonaut.platform.provisioning import provision_bus
-from genonaut.platform.restore import Restoration, restore, streams_of
+from genonaut.platform.restore import Restoration, RestoreRefusedError, restore, streams_of
 from genonaut.platform.service import Service
 
 
 def restore_streams(service: Service[Any], *, dry_run: bool) -> int:
-    """How many events were lost. They are in the outbox now, unless it is a dry run."""
+    """How many events were lost. They are in the outbox now, unless it is a dry run. Raises RestoreRefusedError."""
     if not streams_of(service.name):
         typer.echo(f"No stream holds events of {service.name}: there is nothing to restore.")
         return 0
-    done = asyncio.run(_restore(service, dry_run=dry_run))
+    try:
+        done = asyncio.run(_restore(service, dry_run=dry_run))
+    except nats.errors.TimeoutError:  # what a user may not do, the server does not answer
+        raise RestoreRefusedError(
+            f"NATS does not answer. Making and reading streams needs NATS_URL to name the user {ADMIN} of the account."
+        ) from None
     table = Table("stream", "events it should hold", "messages it had", "lost", "and now")
     for each in done:
         table.add_row(each.stream, f"{each.logged:,}", f"{each.held:,}", f"{each.lost:,}", _now(each, dry_run=dry_run))

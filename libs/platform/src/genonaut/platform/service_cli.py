@@ -47,7 +47,7 @@ def service_commands(name: str) -> typer.Typer:
     def restore_stream(
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; change nothing.")] = False,
     ) -> None:
-        """Bring back what the service's stream has lost, from the event log (DATABASE_ADMIN_URL).
+        """Bring back what the service's stream has lost, from the event log (DATABASE_ADMIN_URL, NATS_URL as admin).
 
         For when NATS lost a stream, its newest part, or all its data. Streams and consumers that are missing are made
         first. Then the events of the log that the stream should hold and does not go to the outbox again, and the
