@@ -4,11 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, WebSocket
+from fastapi import Depends, FastAPI, Header, Query, WebSocket
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
@@ -38,6 +38,15 @@ async def listed() -> dict[str, Any]:
 @items.get("/{item_id}/parts/{part_id}")
 async def part(item_id: int, part_id: int) -> int:
     return item_id + part_id
+
+
+async def _paging(page: int = 1, page_size: Annotated[int, Query(alias="size")] = 10) -> int:
+    return page * page_size
+
+
+@items.get("/found")
+async def found(paged: Annotated[int, Depends(_paging)], word: str = "", x_word: Annotated[str, Header()] = "") -> str:
+    return f"{paged}{word}{x_word}"
 
 
 @items.post("")
@@ -178,6 +187,7 @@ async def test_the_root_and_slashes_before_a_query_work(http: httpx.AsyncClient)
         ("GET", "/items/x/parts/8", "/api/v1/items/{item_id}/parts/{part_id}"),
         ("PUT", "/items/7/parts/8", "/api/v1/items/{item_id}/parts/{part_id}"),
         ("GET", "/items/broken", "/api/v1/items/broken"),
+        ("GET", "/items/found?word=a&made=up", "/api/v1/items/found{?page,size,word}"),
         ("GET", "http://items/", "/"),
         ("GET", "/nowhere", None),
         ("GET", "/items/proxied", "/api/v1/behind/{id}"),
@@ -188,6 +198,19 @@ async def test_the_route_template_is_told(http: httpx.AsyncClient, method: str, 
 
     assert response.headers.get_list("X-Genonaut-Route") == ([route] if route else [])
     assert len(response.headers.get_list("X-Request-ID")) == 1
+
+
+async def test_the_observer_hears_which_parameters_the_route_knows() -> None:
+    heard: list[Served] = []
+    async with client(application(on_served=heard.append)) as http:
+        for path in ("/items/found", "/items", "/nowhere?page=2"):
+            await http.get(path)
+
+    assert [(served.route, served.parameters) for served in heard] == [
+        ("/api/v1/items/found", {"page", "size", "word"}),
+        ("/api/v1/items", set()),
+        (None, set()),
+    ]
 
 
 async def test_strangers_are_not_told_the_route() -> None:

@@ -56,20 +56,20 @@ async def test_requests_are_kept_as_they_were_served_and_counted_by_pattern_and_
         request_bytes=10,
         response_bytes=300,
     )
-    refused = RequestServed(
+    missing = RequestServed(
         method="GET",
         route="/api/v1/content",
-        status_code=422,
+        status_code=404,
         duration_us=50,
         query_params={"tag": ["a", "b"], "user_id": "x"},
         request_bytes=11,
         response_bytes=200,
-        error_type="VALIDATION_ERROR",
+        error_type="NOT_FOUND",
     )
     broken = RequestServed(method="POST", route="/api/v1/tags", status_code=503, duration_us=7, user_id=BOB)
 
-    await tables.given(routes, at(10, found), at(20, refused))
-    await tables.given(routes, at(70, broken), at(10, found), at(30, refused))
+    await tables.given(routes, at(10, found), at(20, missing))
+    await tables.given(routes, at(70, broken), at(10, found), at(30, missing))
 
     first = {
         "hour": minute(0),
@@ -98,11 +98,11 @@ async def test_requests_are_kept_as_they_were_served_and_counted_by_pattern_and_
                 "timestamp": minute(number),
                 "user_id": None,
                 "duration_us": 50,
-                "status_code": 422,
+                "status_code": 404,
                 "query_params": {"tag": ["a", "b"], "user_id": "x"},
                 "request_size_bytes": 11,
                 "response_size_bytes": 200,
-                "error_type": "VALIDATION_ERROR",
+                "error_type": "NOT_FOUND",
             }
             for number in (20, 30)
         ),

@@ -65,6 +65,13 @@ def test_parameters_are_normalised(given, kept) -> None:
     assert normalised(given) == kept
 
 
+@pytest.mark.parametrize(("status", "kept"), [(200, "7"), (404, "7"), (503, "7"), (400, "*"), (422, "*")])
+def test_refused_values_make_no_patterns(status, kept) -> None:
+    cell = request(served(status_code=status, query_params={"page_size": "7", "page": "x"})).cell
+
+    assert cell.pattern.params == f'{{"page_size":"{kept}"}}'
+
+
 def test_normalised_parameters_are_sorted() -> None:
     assert list(normalised({"b": "1", "a": "2", "c": "3"})) == ["a", "b", "c"]
 

@@ -25,20 +25,36 @@ USER = "6f1c3b7e-8a52-4a62-9d5e-0c1f8f3f0a11"
 
 def served(path: str = "/api/v1/content", query: bytes = b"", **more: Any) -> Served:
     scope = {"path": path, "query_string": query, "headers": more.pop("headers", []), **more.pop("scope", {})}
-    values = {"route": "/api/v1/content", "status": 200, "duration_us": 1234, "request_bytes": 5, "response_bytes": 6}
+    known = frozenset({"page", "tag", "empty", "q", "user_id", "a", "email"})
+    values = {
+        "route": "/api/v1/content",
+        "parameters": known,
+        "status": 200,
+        "duration_us": 1234,
+        "request_bytes": 5,
+        "response_bytes": 6,
+    }
     return Served(scope, more.pop("method", "GET"), more.pop("request_id", "r-1"), **(values | more))
 
 
 def test_a_request_becomes_its_event() -> None:
-    assert fact_of(served(query=b"page=2&tag=a&tag=b&tag=c&empty=&q=caf%C3%A9+x")) == RequestServed(
+    assert fact_of(served(query=b"page=2&tag=a&tag=b&tag=c&empty=&a=caf%C3%A9+x")) == RequestServed(
         method="GET",
         route="/api/v1/content",
         status_code=200,
         duration_us=1234,
-        query_params={"page": "2", "tag": ["a", "b", "c"], "empty": "", "q": "café x"},
+        query_params={"page": "2", "tag": ["a", "b", "c"], "empty": "", "a": "café x"},
         request_bytes=5,
         response_bytes=6,
     )
+
+
+def test_what_the_route_does_not_know_and_what_people_typed_is_not_told() -> None:
+    fact = fact_of(served(query=b"page=2&made_up_1=1&utm=2&email=ada%40example.org&email=b&q=cat&%00=x"))
+
+    assert fact.query_params == {"page": "2", "email": "*", "q": "*"}
+    assert fact_of(served(query=b"page=2", parameters=frozenset())).query_params == {}
+    assert fact_of(served(query=f"user_id={USER}".encode(), parameters=frozenset())).user_id == UUID(USER)
 
 
 def test_a_route_that_nobody_named() -> None:

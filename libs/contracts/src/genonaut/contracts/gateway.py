@@ -7,6 +7,11 @@ from pydantic import Field
 
 from genonaut.contracts.event import Event
 
+FREE_TEXT = frozenset({"search_term", "search", "query", "q", "prompt", "username", "email", "reason"})
+"""Query parameters that hold what somebody typed. What it was is nobody's business, and never the same twice."""
+ANY_VALUE = "*"
+"""Stands for such a value."""
+
 
 class RequestServed(Event, type="gateway.request.served"):
     method: str
@@ -17,7 +22,7 @@ class RequestServed(Event, type="gateway.request.served"):
     """From the first byte read to the last byte sent."""
     user_id: UUID | None = None
     query_params: dict[str, Any] = Field(default_factory=dict)
-    """As they came; a repeated parameter is a list."""
+    """Those that the route knows, as they came, with `*` for what people typed; a repeated parameter is a list."""
     request_bytes: int = 0
     response_bytes: int = 0
     error_type: str | None = None

@@ -6,11 +6,15 @@ Plain ASGI, so that a streamed body stays streamed and a request costs microseco
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter_ns
 from uuid import uuid4
 
 import structlog
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,10 +25,11 @@ from genonaut.platform.http.intake import Intake
 
 REQUEST_ID = "X-Request-ID"
 ROUTE = "X-Genonaut-Route"
-"""The route template of a response, e.g. `/api/v1/content/{id}`. The gateway reads it and takes it off."""
+"""The route of a response as a URI template (RFC 6570), e.g. `/api/v1/content/{id}{?size,format}`: its path, and the
+query parameters that it knows. The gateway reads it and takes it off."""
 
 ROUTE_KEY = "genonaut.route"
-"""Key of the ASGI scope that overrides the template: the gateway puts there what a service said."""
+"""Key of the ASGI scope that overrides the route: the gateway puts there what a service said."""
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
 INTERNAL_SERVER_ERROR = 500
@@ -50,7 +55,9 @@ class Served:
     method: str
     request_id: str
     route: str | None = None
-    """The template; None when no route matched."""
+    """The template of the path; None when no route matched."""
+    parameters: frozenset[str] = frozenset()
+    """The query parameters that the route knows. Whatever else a query has, a stranger made up."""
     status: int = 0
     duration_us: int = 0
     """From the first byte read to the last byte sent."""
@@ -119,7 +126,7 @@ class RequestContext:
                     raise
                 finally:
                     served.duration_us = (perf_counter_ns() - started) // 1000
-                    served.route = route_template(served.scope)
+                    served.route, served.parameters = route_of(served.scope)
                     if served.disconnected and not served.status:
                         served.status = CLIENT_CLOSED_REQUEST
                     telemetry.describe_request(span, method=_bounded(method), route=served.route, status=served.status)
@@ -155,7 +162,7 @@ class RequestContext:
 
     def _headers(self, served: Served, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         ours = [(b"x-request-id", served.request_id.encode())]
-        if self._show_route and (route := route_template(served.scope)):
+        if self._show_route and (route := _uri_template(served.scope)):
             ours.append((b"x-genonaut-route", route.encode()))
         return [header for header in headers if header[0] not in _OUR_HEADERS] + ours
 
@@ -180,15 +187,41 @@ class RequestContext:
         )
 
 
-def route_template(scope: Scope) -> str | None:
-    """The template that the request matched, with its routers' prefixes; None before or without a match."""
+def route_of(scope: Scope) -> tuple[str | None, frozenset[str]]:
+    """The path template that the request matched, None before or without a match, and the parameters it knows."""
+    return _taken_apart(template) if (template := _uri_template(scope)) else (None, frozenset())
+
+
+@lru_cache(maxsize=1024)
+def _taken_apart(uri_template: str) -> tuple[str, frozenset[str]]:
+    path, _, names = uri_template.partition("{?")
+    return path, frozenset(names.removesuffix("}").split(",")) if names else frozenset()
+
+
+def _uri_template(scope: Scope) -> str | None:
     if override := scope.get(ROUTE_KEY):
         return str(override)
     # FastAPI keeps a router's routes apart from where they are included: only this context has the whole path.
     context = scope.get("fastapi", {}).get("effective_route_context")
     route = getattr(context, "starlette_route", None) or context or scope.get("route")
-    template = getattr(route, "path_format", None)
-    return template if isinstance(template, str) else None
+    path = getattr(route, "path_format", None)
+    return f"{path}{_parameters(getattr(route, 'dependant', None))}" if isinstance(path, str) else None
+
+
+def _parameters(dependant: Dependant | None) -> str:
+    """Those of a query, e.g. `{?size,format}`; computed once for each route."""
+    if dependant is None:
+        return ""
+    known = _PARAMETERS.get(id(dependant))
+    if known is None or known[0] is not dependant:
+        queries = [param.alias for param in get_flat_params(dependant) if isinstance(param.field_info, Query)]
+        names = ",".join(sorted(set(queries)))
+        known = _PARAMETERS[id(dependant)] = (dependant, f"{{?{names}}}" if names else "")
+    return known[1]
+
+
+_PARAMETERS: dict[int, tuple[Dependant, str]] = {}
+"""By identity: a dependant has no hash. Routes live as long as the process."""
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

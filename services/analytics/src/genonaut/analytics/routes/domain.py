@@ -17,19 +17,17 @@ import orjson
 from genonaut.analytics.rollups.histogram import bucket_of
 from genonaut.analytics.rollups.hours import hour_of
 from genonaut.contracts import Envelope
-from genonaut.contracts.gateway import RequestServed
+from genonaut.contracts.gateway import ANY_VALUE, FREE_TEXT, RequestServed
 
 MEASURED_PREFIX = "/api/"
 
 PAGING = frozenset({"page", "offset", "limit", "skip", "cursor"})
 """They say which part of an answer, not which answer."""
-FREE_TEXT = frozenset({"search_term", "search", "query", "q", "prompt", "username", "email"})
-ANY_VALUE = "*"
-"""Stands for a value out of very many, as ids and search terms are."""
 LONGEST_VALUE = 64
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _PATTERNS = UUID("4f1d6e0c-6a53-5e0b-9f43-6f2f0a5a3a11")
+_REFUSALS = frozenset({400, 422})
 _FIRST_CLIENT_ERROR, _FIRST_SERVER_ERROR = 400, 500
 
 
@@ -53,9 +51,13 @@ def pattern_id(pattern: Pattern) -> UUID:
     return uuid5(_PATTERNS, _json(tuple(pattern)))
 
 
-def normalised(query_params: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """Without paging, sorted, and with `*` for values that would make every request a pattern of its own."""
-    return {name: _normalised_value(name, query_params[name]) for name in sorted(query_params) if name not in PAGING}
+def normalised(query_params: Mapping[str, Any], *, refused: bool = False) -> dict[str, str | list[str]]:
+    """Without paging, sorted, and with `*` for values that would make every request a pattern of its own.
+
+    So do all values of a request that was refused because of them: a stranger can think of any number.
+    """
+    names = sorted(name for name in query_params if name not in PAGING)
+    return {name: ANY_VALUE if refused else _normalised_value(name, query_params[name]) for name in names}
 
 
 def _normalised_value(name: str, value: Any) -> str | list[str]:
@@ -80,7 +82,8 @@ class Request:
 
     @classmethod
     def of(cls, served: RequestServed, envelope: Envelope) -> Self:
-        params = _json(normalised(served.query_params)) if served.query_params else "{}"
+        refused = served.status_code in _REFUSALS
+        params = _json(normalised(served.query_params, refused=refused)) if served.query_params else "{}"
         pattern = Pattern(served.method, served.route, params)
         return cls(envelope.id, envelope.time, Cell(hour_of(envelope.time), pattern), served)
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 from uuid import UUID
 
-from genonaut.contracts.gateway import RequestServed
+from genonaut.contracts.gateway import ANY_VALUE, FREE_TEXT, RequestServed
 from genonaut.platform.http.middleware import Served
 from genonaut.platform.http.problems import ERROR_KEY
 
@@ -17,7 +17,10 @@ MAX_ERROR_LENGTH = 100
 
 
 def fact_of(served: Served) -> RequestServed:
-    """The event of one request. `user_id` is there when the query or X-User-ID names a UUID."""
+    """The event of one request. `user_id` is there when the query or X-User-ID names a UUID.
+
+    Of a query, only parameters that the route knows are told: others would let a stranger make up patterns.
+    """
     query = _query(served.scope["query_string"])
     return RequestServed(
         method=served.method,
@@ -25,11 +28,15 @@ def fact_of(served: Served) -> RequestServed:
         status_code=served.status,
         duration_us=served.duration_us,
         user_id=_user_id(served, query),
-        query_params=query,
+        query_params={name: _told(name, query[name]) for name in query if name in served.parameters},
         request_bytes=served.request_bytes,
         response_bytes=served.response_bytes,
         error_type=_error_type(served),
     )
+
+
+def _told(name: str, value: Any) -> Any:
+    return ANY_VALUE if name in FREE_TEXT else value
 
 
 def _query(query_string: bytes) -> dict[str, Any]:
