@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status smoke test lint types imports unit integration integration-containers compose-test e2e chaos format lock
+.PHONY: help setup demo up down reset status smoke test lint types imports unit integration integration-containers compose-test e2e chaos fuzz format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,9 @@ smoke: setup ## the main job over HTTP, against whatever runs
 	@$(BIN)/genonaut smoke
 
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/e2e --ignore tests/compose
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/e2e --ignore tests/fuzz --ignore tests/compose
 	@$(BIN)/pytest tests/e2e
+	@$(BIN)/pytest tests/fuzz
 
 lint: setup ## ruff: rules and format
 	@$(BIN)/ruff check --output-format concise
@@ -63,6 +64,9 @@ e2e: setup ## the tests over real processes
 
 chaos: setup ## everything happens to every part of a platform under load (SECONDS=300 SEED=1)
 	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),300) --seed $(or $(SEED),1)
+
+fuzz: setup ## hostile input over real processes: so many requests of each kind (EXAMPLES=30), so long each abuse (SECONDS=5)
+	@FUZZ_EXAMPLES=$(or $(EXAMPLES),30) FUZZ_SECONDS=$(or $(SECONDS),5) $(BIN)/pytest tests/fuzz
 
 format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet || true

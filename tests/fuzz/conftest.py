@@ -8,6 +8,8 @@ import pytest
 
 from genonaut.testkit.stacks import Simulator, Stack, running_stack
 
+HEAD_SECONDS = 3
+CONNECTIONS = 1200
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,7 +25,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     simulator.start()
     try:
         with running_stack(
-            tmp_path_factory.mktemp("fuzz"), simulators=[simulator], logs=ROOT / ".genonaut/fuzz-logs"
+            tmp_path_factory.mktemp("fuzz"),
+            simulators=[simulator],
+            settings={"gateway": {"http-head-seconds": HEAD_SECONDS, "http-connections": CONNECTIONS}},
+            logs=ROOT / ".genonaut/fuzz-logs",
         ) as stack:
             yield stack
     finally:

@@ -44,25 +44,24 @@ Known = Mapping[str, Sequence[Any]]
 """Values of parameters and fields by name, for things that are there: nobody thinks of them by chance."""
 
 
-def wrong_with(response: Response) -> Iterator[str]:
-    """What our own rules say about an answer."""
-    if "x-request-id" not in response.headers:
+def faults_of(status: int, headers: Mapping[str, Any], problem: Any) -> Iterator[str]:
+    """What our own rules say about an answer. `problem` is its body, when it is one."""
+    if "x-request-id" not in headers:
         yield "no X-Request-ID"
-    if response.status_code < 400:  # noqa: PLR2004 - not an error
+    if status < 400:  # noqa: PLR2004 - not an error
         return
-    if response.headers.get("content-type", [""])[0] != "application/problem+json":
-        yield f"an error as {response.headers.get('content-type')}"
-        return
-    problem = response.json()
-    if not problem.keys() >= PROBLEM_FIELDS or problem["status"] != response.status_code:
+    if not isinstance(problem, dict):
+        yield f"an error as {headers.get('content-type')}"
+    elif not problem.keys() >= PROBLEM_FIELDS or problem["status"] != status:
         yield f"no whole problem: {problem}"
-    if found := INTERNALS.search(json.dumps({**problem, "instance": "", "errors": _told(problem)})):
+    elif found := INTERNALS.search(json.dumps(_ours(problem))):
         yield f"{found.group()!r} in {problem}"
 
 
-def _told(problem: dict[str, Any]) -> list[str]:
-    """Our words about the fields, without their names, which may be the client's."""
-    return [error["msg"] for error in problem.get("errors", ())]
+def _ours(problem: dict[str, Any]) -> dict[str, Any]:
+    """Without what the client sent: its path, and the names of its fields."""
+    context = {"instance": "", "details": None, "errors": [error["msg"] for error in problem.get("errors", ())]}
+    return {**problem, **context}
 
 
 class Fuzz:
@@ -124,7 +123,8 @@ class Fuzz:
         self.sent += 1
         self.answered[response.status_code] = self.answered.get(response.status_code, 0) + 1
         case.validate_response(response, checks=CHECKS)
-        if faults := list(wrong_with(response)):
+        is_problem = "application/problem+json" in response.headers.get("content-type", ())
+        if faults := list(faults_of(response.status_code, response.headers, response.json() if is_problem else None)):
             raise AssertionError(f"{'; '.join(faults)}\n{_told_by(case)}")
         return response
 
