@@ -1,0 +1,93 @@
+"""Load on an HTTP server, with as little client as possible, so that the server is what is measured."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HEADERS = (
+    "Host: api.test\r\nAccept: application/json\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n"
+)
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """In milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, milliseconds: Sequence[float]) -> "Latencies":
+        cuts = statistics.quantiles(milliseconds, n=100)
+        return cls(cuts[49], cuts[94], cuts[98])
+
+
+class Connection:
+    """One keep-alive connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))
+
+    async def get(self, path: str) -> bytes:
+        """The body. Raises RuntimeError for any answer but 200."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\n{HEADERS}".encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(head.decode())
+        return await self._reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def at_rate(
+    port: int, path: str, *, rate: float, seconds: float = float("inf"), until: asyncio.Event | None = None
+) -> list[float]:
+    """Latencies in ms of requests sent at fixed times, whatever became of the ones before, until either is over."""
+    latencies: list[float] = []
+    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(32):
+        idle.put_nowait(await Connection.open(port))
+
+    async def one(due: float) -> None:
+        connection = await idle.get()
+        await connection.get(path)
+        latencies.append((time.perf_counter() - due) * 1000)
+        idle.put_nowait(connection)
+
+    begin = time.perf_counter() + 0.05
+    number, tasks = 0, set()
+    while number < rate * seconds and not (until and until.is_set()):
+        due = begin + number / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        task = asyncio.create_task(one(due))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        number += 1
+    await asyncio.gather(*tasks)
+    while not idle.empty():
+        idle.get_nowait().close()
+    return latencies
+
+
+async def as_fast_as_possible(port: int, path: str, *, requests: int, connections: int = 8) -> float:
+    """Requests per second."""
+
+    async def worker(share: int) -> None:
+        connection = await Connection.open(port)
+        for _ in range(share):
+            await connection.get(path)
+        connection.close()
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(worker(requests // connections) for _ in range(connections)))
+    return requests / (time.perf_counter() - begin)
