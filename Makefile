@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status smoke test lint types imports unit integration integration-containers compose-test e2e chaos fuzz format lock
+.PHONY: help setup demo up down reset status smoke test lint types imports unit integration integration-containers compose-test e2e chaos fuzz bench format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ chaos: setup ## everything happens to every part of a platform under load (SECON
 
 fuzz: setup ## hostile input over real processes: so many requests of each kind (EXAMPLES=30), so long each abuse (SECONDS=5)
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),30) FUZZ_SECONDS=$(or $(SECONDS),5) $(BIN)/pytest tests/fuzz
+
+bench: setup ## measure (ONLY=relay for one of them): docs/benchmarks.md says what is wanted
+	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet || true

@@ -24,7 +24,7 @@ from requests_served import publish, requests
 from genonaut.contracts.streams import ANALYTICS_REQUESTS
 
 PATH = "/api/v1/analytics/routes/performance-trends?route=/api/v1/content&days=2"
-RATE = 5.0
+RATE = 2.0
 BEFORE_SECONDS = 30.0
 
 

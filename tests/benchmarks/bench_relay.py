@@ -38,11 +38,11 @@ def item(number: int) -> ItemCreated:
     )
 
 
-async def commit(database: Database, store: EventStore, events: int) -> None:
+async def commit(database: Database, store: EventStore, events: int, name: str = "bench") -> None:
     for start in range(0, events, IN_ONE_COMMIT):
         items = [item(start + number) for number in range(IN_ONE_COMMIT)]
         async with database.transaction() as connection:
-            await store.append(connection, "bench", str(start), 0, items)
+            await store.append(connection, name, str(start), 0, items)
 
 
 def messages(events: int) -> list[Message]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+IDLE_SECONDS = 3.0
+"""After which a connection is not used again: servers close theirs after 5."""
 HEADERS = (
     "Host: api.test\r\nAccept: application/json\r\n"
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n"
@@ -54,15 +56,16 @@ async def at_rate(
 ) -> list[float]:
     """Latencies in ms of requests sent at fixed times, whatever became of the ones before, until either is over."""
     latencies: list[float] = []
-    idle: asyncio.Queue[Connection] = asyncio.Queue()
-    for _ in range(32):
-        idle.put_nowait(await Connection.open(port))
+    idle: list[tuple[Connection, float]] = []
 
     async def one(due: float) -> None:
-        connection = await idle.get()
+        while idle and time.perf_counter() - idle[0][1] > IDLE_SECONDS:
+            idle.pop(0)[0].close()
+        connection = idle.pop()[0] if idle else await Connection.open(port)
         await connection.get(path)
-        latencies.append((time.perf_counter() - due) * 1000)
-        idle.put_nowait(connection)
+        now = time.perf_counter()
+        latencies.append((now - due) * 1000)
+        idle.append((connection, now))
 
     begin = time.perf_counter() + 0.05
     number, tasks = 0, set()
@@ -74,8 +77,8 @@ async def at_rate(
         task.add_done_callback(tasks.discard)
         number += 1
     await asyncio.gather(*tasks)
-    while not idle.empty():
-        idle.get_nowait().close()
+    for connection, _ in idle:
+        connection.close()
     return latencies
 
 
