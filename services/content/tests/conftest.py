@@ -18,7 +18,7 @@ from sqlalchemy import text
 from genonaut.content.service import service
 from genonaut.platform.bus import Bus
 from genonaut.platform.service import Runtime, Service
-from genonaut.stack.servers import Postgres
+from genonaut.stack.servers import Nats, Postgres
 from genonaut.testkit.platforms import FakeClock, Platform
 from genonaut.testkit.servers import fresh_database
 
@@ -100,19 +100,19 @@ async def gallery(platform: Platform) -> AsyncIterator[Gallery]:
 
 @pytest_asyncio.fixture(scope="session")
 async def bare_gallery(
-    postgres: Postgres, migrated_template: str, nats: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres, migrated_template: str, nats_server: Nats, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gallery]:
     """One for all tests that are refused or find nothing: it holds neither items nor tags. HTTP only."""
-    async with shared(postgres, migrated_template, nats, tmp_path_factory) as gallery:
+    async with shared(postgres, migrated_template, nats_server, tmp_path_factory) as gallery:
         yield gallery
 
 
 @pytest_asyncio.fixture(scope="session")
 async def full_gallery(
-    postgres: Postgres, migrated_template: str, nats: str, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres, migrated_template: str, nats_server: Nats, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gallery]:
     """One for all tests that only look: `items` of three `users`, many alike in what they are sorted by. HTTP only."""
-    async with shared(postgres, migrated_template, nats, tmp_path_factory) as gallery:
+    async with shared(postgres, migrated_template, nats_server, tmp_path_factory) as gallery:
         choose = random.Random(4)
         gallery.users = [await gallery.user() for _ in range(3)]
         for number in range(36):
@@ -132,12 +132,12 @@ async def full_gallery(
 
 @asynccontextmanager
 async def shared(
-    postgres: Postgres, template: str, nats: str, folders: pytest.TempPathFactory
+    postgres: Postgres, template: str, nats_server: Nats, folders: pytest.TempPathFactory
 ) -> AsyncIterator[Gallery]:
     """A gallery that leaves the streams alone, because they are each test's own."""
-    bus = await Bus.connect(nats, name="test")
+    bus = await Bus.connect(nats_server.url(), name="test")
     database = fresh_database(postgres, template=template)
-    platform = Platform(database, nats, bus, folders.mktemp("objects").as_uri())
+    platform = Platform(database, nats_server, bus, folders.mktemp("objects").as_uri())
     async with opened(platform, replace(service, consumers=(), relays=False)) as gallery:
         yield gallery
     await bus.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,7 +25,8 @@ from genonaut.platform.migrations import PLATFORM_TABLES, RESTORED_OUTBOX, state
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Rebuild, Report
-from genonaut.testkit.platforms import FakeClock, Platform
+from genonaut.platform.service import Service
+from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 metadata = MetaData()
 people = Table(
@@ -89,6 +91,10 @@ class Toy:
     @property
     def person(self) -> Aggregate[Person, Event]:
         return PERSON
+
+    def running(self, service: Service[Any]) -> AbstractAsyncContextManager[Running]:
+        """A service of the toy, as who may do everything on the bus: it follows what is another's."""
+        return self.platform.running(service, nats_url=self.platform.nats_url)
 
     async def register(self, user_id: UUID) -> None:
         event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")

@@ -45,7 +45,7 @@ def service(person, people_projection, greetings_projection) -> Service[ToySetti
 async def test_a_request_becomes_an_event_becomes_a_row_elsewhere(toy, service) -> None:
     user = uuid4()
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    async with toy.platform.running(service) as running:
+    async with toy.running(service) as running:
         answer = await running.client.post(f"/people/{user}", headers={"X-Request-ID": "req-9", "traceparent": trace})
 
         assert (answer.status_code, answer.json()) == (201, {"appended": 1})
@@ -56,7 +56,7 @@ async def test_a_request_becomes_an_event_becomes_a_row_elsewhere(toy, service) 
 
 
 async def test_readiness_names_what_does_not_work(toy, service) -> None:
-    async with toy.platform.running(service) as running:
+    async with toy.running(service) as running:
         assert (await running.client.get("/ready")).json()["checks"] == dict.fromkeys(
             ["database", "bus", "consumers", "outbox"], "ready"
         )
@@ -69,7 +69,7 @@ async def test_readiness_names_what_does_not_work(toy, service) -> None:
 
 
 async def test_metrics_count_what_happened(toy, service) -> None:
-    async with toy.platform.running(service) as running:
+    async with toy.running(service) as running:
         await running.client.post(f"/people/{uuid4()}")
         await eventually(lambda: toy.rows("SELECT 1 FROM greeted"))
         text = (await running.client.get("/metrics")).text
@@ -88,7 +88,7 @@ async def test_the_end_waits_for_the_message_in_hand(toy, service, greetings_pro
         finished.set()
 
     slow_service = replace(service, consumers=[Consumer.react(NOTIFICATIONS_RECIPIENTS, slow)])
-    async with toy.platform.running(slow_service) as running:
+    async with toy.running(slow_service) as running:
         await running.client.post(f"/people/{uuid4()}")
         await asyncio.wait_for(begun.wait(), 10)
         asyncio.get_running_loop().call_later(0.2, release.set)
@@ -108,7 +108,7 @@ async def test_a_dead_letter_is_redriven_once_its_cause_is_gone(toy, service, mo
 
     user = uuid4()
     repairable = replace(service, consumers=[Consumer.react(NOTIFICATIONS_RECIPIENTS, react)])
-    async with toy.platform.running(repairable) as running:
+    async with toy.running(repairable) as running:
         await running.client.post(f"/people/{user}")
         await eventually(lambda: toy.rows("SELECT 1 FROM dead_letters"))
         (letter_id,) = (await toy.rows("SELECT id FROM dead_letters"))[0]
@@ -123,7 +123,7 @@ async def test_a_dead_letter_is_redriven_once_its_cause_is_gone(toy, service, mo
 
 
 async def test_what_cannot_be_decoded_stays_a_dead_letter(toy, service) -> None:
-    async with toy.platform.running(service) as running:
+    async with toy.running(service) as running:
         await toy.platform.bus.publish("CONTENT", [Message("content.user.registered", b"nonsense", "1")])
         await eventually(lambda: toy.rows("SELECT 1 FROM dead_letters"))
         (letter_id,) = (await toy.rows("SELECT id FROM dead_letters"))[0]

@@ -151,7 +151,7 @@ async def test_a_service_runs_workers_inside_of_what_they_need(toy, monkeypatch)
 
     await publish(toy)
     toys = Service(name="content", settings=ToySettings, workers=[workers], relays=False)
-    async with toy.platform.running(toys) as process:
+    async with toy.running(toys) as process:
         await eventually(lambda: "begun" in steps)
         assert (await process.client.get("/ready")).json()["checks"]["consumers"] == "ready"
 

@@ -34,7 +34,7 @@ def process(world, tmp_path):
                 "PATH": os.environ["PATH"],
                 "APP_ENV": "test",
                 "DATABASE_URL": settings.database_url.get_secret_value(),
-                "NATS_URL": settings.nats_url.get_secret_value(),
+                "NATS_URL": world.platform.nats_server.url(user="driver"),
                 "OBJECT_STORE_URL": str(settings.object_store_url),
                 "API_SECRET_KEY": settings.api_secret_key.get_secret_value(),
                 "API_HOST": "127.0.0.1",
