@@ -20,7 +20,8 @@ async def marked(database: Database, consumer: str, event_id: UUID) -> AsyncIter
         started = await connection.scalar(
             text("""
                 INSERT INTO attempts (consumer, event_id, started) VALUES (:consumer, :event_id, 1)
-                ON CONFLICT (consumer, event_id) DO UPDATE SET started = attempts.started + 1 RETURNING started
+                ON CONFLICT (consumer, event_id) DO UPDATE SET started = attempts.started + 1, last_at = now()
+                RETURNING started
             """),
             key,
         )

@@ -68,6 +68,12 @@ ALTER TABLE outbox ADD COLUMN restored_at timestamptz;
 """
 """The second: when an event was put back because its stream had lost it. Its work is not given out again."""
 
+PRUNED = """
+CREATE INDEX inbox_handled_at_idx ON inbox USING brin (handled_at);
+ALTER TABLE attempts ADD COLUMN last_at timestamptz NOT NULL DEFAULT now();
+"""
+"""The third: what `pruning` goes by."""
+
 
 def statements(script: str) -> list[str]:
     """The statements of a script, one by one as asyncpg wants them. Splits at `;` before a line end."""

@@ -27,6 +27,7 @@ from genonaut.platform.http.health import health_router
 from genonaut.platform.http.lists import install_lists
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.projections import Projection
+from genonaut.platform.pruning import prune_now_and_then
 from genonaut.platform.relay import Relay
 from genonaut.platform.serving import SHUTDOWN_SECONDS, end, serve, watched
 from genonaut.platform.settings import ServiceSettings
@@ -87,6 +88,7 @@ class Service(Generic[Cfg]):
     """Coroutines that run as long as the process."""
     process: str | None = None
     relays: bool = True
+    """Whether it sees to the service's outbox, and to what the service may forget: one kind of process does."""
     body_limits: Mapping[str, int] = field(default_factory=dict)
     """Bytes by path prefix, where the default of 1 MiB does not fit."""
 
@@ -152,6 +154,7 @@ class Service(Generic[Cfg]):
             if self.relays:
                 relay = Relay(runtime.database, runtime.bus, schema=self.name, source=self.source)
                 tasks.append(watched(relay.run(), "relay"))
+                tasks.append(watched(prune_now_and_then(runtime.database, runtime.clock), "pruning"))
             tasks.extend(watched(work(runtime), work.__name__) for work in self.background)
             try:
                 yield _readiness(runtime, relay)
