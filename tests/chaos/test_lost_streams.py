@@ -2,12 +2,17 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest_asyncio
 
 from chaos.town import LOGS, Town
 from genonaut.comfyui_simulator.simulator import Simulator
+from genonaut.contracts import Envelope
+from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.streams import STREAMS
+from genonaut.platform.bus import Message
+from genonaut.platform.events import utc_now
 from genonaut.testkit.platforms import Platform, eventually
 
 
@@ -20,8 +25,29 @@ async def town(platform: Platform, tmp_path: Path) -> AsyncIterator[Town]:
         await town.end()
 
 
+async def a_request_is_measured(town: Town) -> None:
+    """What the gateway says of each request. No log has it."""
+    served = RequestServed(method="GET", route="/api/v1/tags", status_code=200, duration_us=1000)
+    envelope = Envelope.of(
+        served,
+        id=uuid4(),
+        source="genonaut/gateway",
+        subject="request",
+        time=utc_now(),
+        sequence=1,
+        correlationid="request",
+    )
+    await town.platform.bus.publish("REQUESTS", [Message(served.type, envelope.to_json(), str(envelope.id))])
+
+
+async def measured(town: Town, requests: int) -> bool:
+    return await town.rows("analytics", "SELECT count(*) FROM route_analytics") == [(requests,)]
+
+
 async def test_after_the_loss_of_every_stream_all_work_ends_once_and_all_tables_are_right(town: Town) -> None:
     user = await town.user("ada")
+    await a_request_is_measured(town)
+    await eventually(lambda: measured(town, 1))
     await town.start("driver")
     jobs = [await town.submit(user) for _ in range(3)]
     await eventually(town.jobs_have_ended, within=60)
@@ -41,6 +67,8 @@ async def test_after_the_loss_of_every_stream_all_work_ends_once_and_all_tables_
     await town.start("driver")
     await eventually(town.jobs_have_ended, within=60)
     await town.settle()
+    await a_request_is_measured(town)
+    await eventually(lambda: measured(town, 2), reason="measurements are not counted any more")
     await town.assert_every_job_happened_once(jobs)
     await town.assert_every_event_is_in_its_stream_once()
     await town.assert_rebuilt_tables_equal_live_ones()
