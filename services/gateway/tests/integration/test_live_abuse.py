@@ -5,10 +5,12 @@ import base64
 import os
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from uvicorn.protocols.utils import ClientDisconnected
 
 from genonaut.platform.http.connections import REFUSED, Connections, Limits
 from genonaut.platform.http.sockets import BURST_BYTES, MAX_FRAGMENTS
@@ -153,3 +155,30 @@ async def test_a_socket_that_reads_nothing_is_cut_off(front, upstream, reply, mo
 
         await eventually(lambda: stuck.get() == before + 1)
     await eventually(lambda: not sockets(state))
+
+
+@pytest.mark.parametrize("sent", [frame(TEXT, b"x" * 20_000), frame(PING) * 5000, frame(3), frame(CLOSE), b"\0" * 9000])
+async def test_who_speaks_before_the_handshake_is_done_is_no_crash(front, upstream, reply, caplog, sent: bytes) -> None:
+    upstream.answers[""] = reply({"job_id": 7, "status": "pending", "events": []})
+    with capture_logs() as lines:
+        for _ in range(5):
+            async with handshake(front.server) as wire:
+                await wire.say(sent)
+                with suppress(ConnectionError):
+                    await wire.reader.read(1000)
+        await eventually(lambda: not sockets(front.server.server_state))
+    assert [line for line in lines if line["log_level"] == "error"] == []
+    assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []
+
+
+async def test_a_socket_that_is_closed_for_what_it_said_is_no_crash_of_the_app(wire: Wire, front, caplog) -> None:
+    (socket,) = sockets(front.server.server_state)
+    await wire.heard()
+    with capture_logs() as lines:
+        socket.data_received(frame(PING, b"p" * 125) * 100)
+        with pytest.raises(ClientDisconnected):
+            await socket.send({"type": "websocket.send", "text": "late"})
+        assert await wire.close_code() == POLICY
+        await eventually(lambda: not sockets(front.server.server_state))
+    assert [line for line in lines if line["log_level"] == "error"] == []
+    assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from genonaut.platform.http.failures import problem_of
 from genonaut.platform.http.problems import (
@@ -133,7 +134,7 @@ class Boundary:
 
         try:
             await self.app(scope, receive, watched)
-        except (ClientDisconnect, WebSocketDisconnect):
+        except (ClientDisconnect, ClientDisconnected, WebSocketDisconnect):
             return  # nobody is left to be answered
         except Exception as error:  # noqa: BLE001 - this is the boundary
             if not started:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.config import Config
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from genonaut.platform.http.connections import REFUSED, Connections, Draining
@@ -36,6 +37,19 @@ class Socket(Draining, WebSocketsSansIOProtocol):
         super().data_received(data[:may_say])
         if may_say < len(data):
             self._end("too_talkative")
+
+    async def send(self, message: Any) -> None:
+        if self.close_sent:
+            # We have closed it, which the app cannot know yet. uvicorn would call that the app's mistake.
+            raise ClientDisconnected
+        await super().send(message)
+
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:
+            # It speaks before the handshake is done, and a close has no place there. uvicorn does not expect it.
+            self.transport.abort()
+        else:
+            super().handle_parser_exception()
 
     def handle_cont(self, event: Any) -> None:
         super().handle_cont(event)
