@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from starlette.websockets import WebSocket
 from structlog.testing import capture_logs
 from uvicorn.protocols.utils import ClientDisconnected
 
+from genonaut.gateway.live import api
 from genonaut.platform.http.connections import REFUSED, Connections, Limits
 from genonaut.platform.http.sockets import BURST_BYTES, MAX_FRAGMENTS
 from genonaut.platform.serving import MAX_MESSAGE_BYTES, Server
@@ -158,14 +160,24 @@ async def test_a_socket_that_reads_nothing_is_cut_off(front, upstream, reply, mo
 
 
 @pytest.mark.parametrize("sent", [frame(TEXT, b"x" * 20_000), frame(PING) * 5000, frame(3), frame(CLOSE), b"\0" * 9000])
-async def test_who_speaks_before_the_handshake_is_done_is_no_crash(front, upstream, reply, caplog, sent: bytes) -> None:
-    upstream.answers[""] = reply({"job_id": 7, "status": "pending", "events": []})
+async def test_who_speaks_before_the_handshake_is_done_is_no_crash(front, monkeypatch, caplog, sent: bytes) -> None:
+    opened, accepted = asyncio.Event(), asyncio.Event()
+
+    async def late(websocket: WebSocket, *_: Any, **__: Any) -> None:
+        opened.set()
+        await accepted.wait()
+        await websocket.accept()
+
+    monkeypatch.setattr(api, "relay", late)
     with capture_logs() as lines:
-        for _ in range(5):
-            async with handshake(front.server) as wire:
-                await wire.say(sent)
-                with suppress(ConnectionError):
-                    await wire.reader.read(1000)
+        async with handshake(front.server) as wire:
+            await opened.wait()
+            (socket,) = sockets(front.server.server_state)
+            await wire.say(sent)
+            await eventually(lambda: socket.transport.is_closing() or socket.conn.events or socket.queue.qsize() > 1)
+            accepted.set()
+            with suppress(ConnectionError):
+                await asyncio.wait_for(wire.reader.read(), 5)
         await eventually(lambda: not sockets(front.server.server_state))
     assert [line for line in lines if line["log_level"] == "error"] == []
     assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []

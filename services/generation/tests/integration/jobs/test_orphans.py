@@ -96,6 +96,7 @@ async def test_a_job_that_moved_a_moment_ago_is_not_minded(world, look) -> None:
 
 async def test_a_job_that_a_driver_holds_is_not_minded(world, look) -> None:
     job_id = await world.started()
+    await eventually(lambda: _waits(world, f"generation.work.image.{job_id}"))
     await lose_messages(world)
     await world.execute(
         "INSERT INTO job_leases VALUES (:job_id, :holder, 1, clock_timestamp() + interval '9 s')",
