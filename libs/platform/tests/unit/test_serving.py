@@ -1,8 +1,25 @@
-"""Background tasks end when they are told to."""
+"""A process starts lean, and its background tasks end when they are told to."""
 
 import asyncio
+import gc
 
-from genonaut.platform.serving import end
+from fastapi import FastAPI
+
+from genonaut.platform.serving import Server, end
+from genonaut.testkit.platforms import eventually
+
+
+async def test_what_is_there_at_the_start_is_never_collected_again() -> None:
+    gc.unfreeze()
+    server = Server(FastAPI())
+    serving = asyncio.create_task(server.serve())
+    try:
+        await eventually(lambda: server.started)
+        assert gc.get_freeze_count() > 0
+    finally:
+        server.should_exit = True
+        await serving
+        gc.unfreeze()
 
 
 async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
