@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,16 @@ class Group:
         return total
 
 
+class Several:
+    """Processes that are of one kind."""
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        self._groups = list(groups)
+
+    def cpu_seconds(self) -> float:
+        return sum(group.cpu_seconds() for group in self._groups)
+
+
 def _group(name: str, folder: Path) -> Group:
     """The server that keeps its data in the folder, found by its command line."""
     for process in psutil.process_iter(["cmdline", "ppid", "pid"]):
@@ -201,7 +211,7 @@ def free_port() -> int:
 class Cpu:
     """CPU time of several processes between two moments."""
 
-    def __init__(self, groups: Mapping[str, Group]) -> None:
+    def __init__(self, groups: Mapping[str, Group | Several]) -> None:
         self._groups = dict(groups)
         self._before = self._now()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ORDER = ("gateway", "capture", "live", "relay", "jobs", "analytics", "rebuild", "memory", "profile")
 """What wants the most quiet first."""
-LONGEST_SECONDS = 480
+LONGEST_SECONDS = 600
 
 
 def run(name: str) -> bool:
