@@ -1,12 +1,18 @@
 """Every login ends at its own schema, and provisioning again changes nothing."""
 
+import asyncio
+import os
+import signal
+from dataclasses import replace
+
 import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy.engine import make_url
 
-from genonaut.contracts.streams import DURABLES, STREAMS
+from genonaut.contracts.streams import DURABLES, LIVE, STREAMS
 from genonaut.platform import provisioning
+from genonaut.platform.bus import Bus
 from genonaut.platform.provisioning import (
     SERVICES,
     Passwords,
@@ -14,6 +20,7 @@ from genonaut.platform.provisioning import (
     provision_bus,
     provision_database,
 )
+from genonaut.stack.servers import Nats
 from genonaut.testkit.platforms import PASSWORD
 
 PASSWORDS = Passwords(PASSWORD, PASSWORD, PASSWORD, dict.fromkeys(SERVICES, PASSWORD))
@@ -131,3 +138,33 @@ async def test_a_server_whose_messages_are_too_small_is_refused(nats: str, monke
 
     with pytest.raises(ProvisioningError, match="takes 1048576: set its max_payload"):
         await provision_bus(nats)
+
+
+async def test_no_stream_is_gone_after_a_kill_of_the_server(tmp_path) -> None:
+    """One that is kept in memory would be, with its settings, and would stay away until the next provisioning."""
+    server = Nats(tmp_path, environment="test")
+    await asyncio.to_thread(server.start)
+    try:
+        await provision_bus(server.url())
+        os.kill(server.pid, signal.SIGKILL)
+        server.prefer_port = server.port
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+        bus = await Bus.connect(server.url(), name="test")
+        found = {info.config.name for info in await bus.jetstream.streams_info()}
+        await bus.close()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+    assert found == {stream.name for stream in STREAMS}
+
+
+async def test_a_stream_that_was_in_memory_is_made_anew(platform) -> None:
+    jetstream = platform.bus.jetstream
+    config = (await jetstream.stream_info(LIVE.name)).config
+    await jetstream.delete_stream(LIVE.name)
+    await jetstream.add_stream(replace(config, storage="memory", persist_mode=None))
+
+    await provision_bus(platform.nats_url)
+
+    assert (await jetstream.stream_info(LIVE.name)).config.storage == "file"

@@ -37,7 +37,7 @@ class Stream:
     discard_old: bool = False
     """When full, the oldest go instead of the newest being refused: for facts that nobody decides on."""
     latest_only: bool = False
-    """In memory, the latest message of each subject only."""
+    """The latest message of each subject only, and a power cut may take that: no write waits for the disk."""
     duplicate_window: timedelta = timedelta(minutes=10)
     """How long a message id is remembered. Longer than a relay's retries; the server keeps every id in memory."""
 

@@ -21,6 +21,7 @@ from nats.js.api import (
     ConsumerConfig,
     DeliverPolicy,
     DiscardPolicy,
+    PersistMode,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -190,7 +191,9 @@ def stream_config(stream: Stream) -> StreamConfig:
         name=stream.name,
         subjects=[f"{stream.prefix}.>"],
         retention=RetentionPolicy.WORK_QUEUE if stream.work_queue else RetentionPolicy.LIMITS,
-        storage=StorageType.MEMORY if stream.latest_only else StorageType.FILE,
+        # Not in memory, from where a restart of the server would take the stream away, settings and all.
+        storage=StorageType.FILE,
+        persist_mode=PersistMode.ASYNC if stream.latest_only else None,
         discard=DiscardPolicy.OLD if stream.latest_only or stream.discard_old else DiscardPolicy.NEW,
         max_msgs_per_subject=1 if stream.latest_only else -1,
         max_bytes=stream.max_bytes,
@@ -217,13 +220,24 @@ def durable_config(durable: Durable) -> ConsumerConfig:
 
 async def _ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
     config = stream_config(stream)
-    try:
-        await jetstream.stream_info(stream.name)
-    except NotFoundError:
+    found = await _config_of(jetstream, stream.name)
+    if (
+        found and stream.latest_only and found.storage != config.storage
+    ):  # which cannot be changed, and is worth nothing
+        await jetstream.delete_stream(stream.name)
+        found = None
+    if found:
+        await jetstream.update_stream(config)
+    else:
         await _create(jetstream, config)
         log.info("provisioning.stream_created", stream=stream.name)
-    else:
-        await jetstream.update_stream(config)
+
+
+async def _config_of(jetstream: JetStreamContext, stream: str) -> StreamConfig | None:
+    try:
+        return (await jetstream.stream_info(stream)).config
+    except NotFoundError:
+        return None
 
 
 async def _create(jetstream: JetStreamContext, config: StreamConfig) -> None:
