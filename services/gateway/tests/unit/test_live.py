@@ -228,6 +228,18 @@ async def test_a_position_behind_the_log_is_refused() -> None:
         await all_of(feed(Script(WHOLE)), after=7)
 
 
+async def test_a_position_that_another_process_told_is_looked_up_before_it_is_refused() -> None:
+    script = Script(WHOLE)
+    script.visible = 2
+    line = feed(script)
+    async with line.follow(7, after=2):
+        script.visible = 4  # and nothing is heard of it here
+        with pytest.raises(BadRequestError, match="ends at 4"):
+            await all_of(line, after=5)
+        script.visible = 6
+        assert await all_of(line, after=5) == []
+
+
 async def test_without_a_bus_the_poll_tells_everything() -> None:
     script = Script(WHOLE)
     script.visible = 1
@@ -317,6 +329,20 @@ async def test_a_log_that_cannot_be_read_for_a_while_is_read_later() -> None:
     script.error = UnavailableError("away")
     reads = len(script.reads)
     await eventually(lambda: len(script.reads) > reads + 1)
+    script.error, script.visible = None, 6
+    assert await asyncio.wait_for(following, 5) == [1, 2, 3, 4, 5]
+
+
+async def test_what_was_heard_of_and_could_not_be_read_does_not_wait_for_the_next_poll() -> None:
+    script = Script(WHOLE)
+    script.visible = 2
+    line = feed(script, outage_poll_seconds=0.01)
+    line._patience = lambda: 60.0  # as long as the bus works
+    following = asyncio.create_task(all_of(line))
+    await eventually(lambda: script.reads)
+    script.error = UnavailableError("away")
+    line._channels[7].channel.hear(WHOLE[4])
+    await eventually(lambda: len(script.reads) > 1)
     script.error, script.visible = None, 6
     assert await asyncio.wait_for(following, 5) == [1, 2, 3, 4, 5]
 

@@ -122,6 +122,8 @@ class Feed:
             if followed.channel.private_to not in {None, viewer}:
                 raise NotFoundError(f"There is no generation job {job_id}")
             if after and after > followed.channel.known:
+                await self._read(followed.channel)  # another process may have told what is not heard of here yet
+            if after and after > followed.channel.known:
                 raise BadRequestError(
                     f"The log of job {job_id} ends at {followed.channel.known}.",
                     error_code="INVALID_LAST_EVENT_ID",
@@ -182,10 +184,14 @@ class Feed:
                     await channel.behind.wait()
             except TimeoutError:
                 log.debug("live.poll", job_id=channel.job_id)
+            lacking = channel.behind.is_set()
             try:
                 await self._read(channel)
             except Problem as problem:
                 log.warning("live.read_failed", job_id=channel.job_id, error_code=problem.error_code)
+                if lacking:
+                    channel.behind.set()  # it still is
+                    await asyncio.sleep(_spread(self._outage_poll_seconds))
 
     async def _read(self, channel: Channel) -> None:
         async with self._reads:
@@ -209,10 +215,9 @@ class Feed:
             log.warning("live.no_progress", job_id=channel.job_id, error=type(error).__name__)
 
     def _patience(self) -> float:
-        """Seconds until the next poll. Spread, so that many jobs are not asked for at once."""
+        """Seconds until the next poll."""
         listening = self._bus is not None and self._bus.client.is_connected
-        seconds = self._poll_seconds if listening else self._outage_poll_seconds
-        return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        return _spread(self._poll_seconds if listening else self._outage_poll_seconds)
 
     async def _hear_event(self, message: Msg) -> None:
         if (followed := self._addressed(message)) is None:
@@ -243,3 +248,8 @@ class _Followed:
         self.loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.followers = 0
         self.tending: asyncio.Task[None] | None = None
+
+
+def _spread(seconds: float) -> float:
+    """About as many, so that many jobs are not asked for at once."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
