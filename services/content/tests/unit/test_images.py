@@ -7,7 +7,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from genonaut.content.images.api import ThumbnailSize
-from genonaut.content.images.domain import IMAGE, Image, Upload, address
+from genonaut.content.images.domain import IMAGE, Image, Upload
 from genonaut.content.images.schemas import UnsatisfiableRangeError, byte_range, names_tag, preferred_format
 from genonaut.contracts import Event
 from genonaut.contracts.content import ImageUploaded
@@ -33,13 +33,6 @@ def test_an_upload_is_stated_once_for_each_who_brings_it() -> None:
     assert IMAGE.decide(Upload(PICTURE, None), given(by_ada)) == [by_nobody]
     assert IMAGE.decide(Upload(PICTURE, None), given(by_ada, by_nobody)) == []
     assert IMAGE.decide(Upload(PICTURE, BOB), given(by_ada, by_nobody)) == [ImageUploaded(image=PICTURE, user_id=BOB)]
-
-
-def test_addresses_name_the_hash_and_nothing_else_that_is_not_needed() -> None:
-    assert address("ab") == "/api/v1/images/ab"
-    assert address("ab", size=300) == "/api/v1/images/ab?size=300"
-    assert address("ab", viewer=ADA) == f"/api/v1/images/ab?user_id={ADA}"
-    assert address("ab", size=150, viewer=ADA) == f"/api/v1/images/ab?size=150&user_id={ADA}"
 
 
 def test_every_stored_size_can_be_asked_for() -> None:

@@ -137,6 +137,14 @@ async def tables(tables_of):
             | {"started_at": minute(4), "updated_at": minute(4), "comfyui_prompt_id": UUID(int=102), "attempt": 2},
         ),
         ([STARTED, COMPLETED], DONE),
+        (
+            [STARTED, COMPLETED.model_copy(update={"is_private": True})],
+            DONE
+            | {
+                "output_paths": [f"/api/v1/images/{letter * 64}?user_id={ADA}" for letter in "ba"],
+                "thumbnail_paths": [f"/api/v1/images/{letter * 64}?size=300&user_id={ADA}" for letter in "ba"],
+            },
+        ),
         ([STARTED, COMPLETED, PUBLISHED], DONE | {"content_id": 31, "content_ids": [31, 30], "updated_at": minute(4)}),
         (
             [STARTED, FAILED],
@@ -157,6 +165,7 @@ async def tables(tables_of):
         "requeued",
         "started again",
         "completed",
+        "completed, private",
         "published",
         "failed",
         "cancelled",

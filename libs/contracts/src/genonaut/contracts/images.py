@@ -1,6 +1,7 @@
-"""How an event speaks of a stored image: by the hash of its bytes, never by a path."""
+"""How an event speaks of a stored image: by the hash of its bytes. And the path that each of those is served at."""
 
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,3 +18,11 @@ class StoredImage(BaseModel):
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     size_bytes: int = Field(ge=1)
+
+
+def image_path(sha256: str, *, size: int | None = None, viewer: UUID | None = None) -> str:
+    """The path and query that the image is served at; `viewer` where not everybody may see it."""
+    query = [f"size={size}"] if size else []
+    if viewer:
+        query.append(f"user_id={viewer}")
+    return f"/api/v1/images/{sha256}{'?' if query else ''}{'&'.join(query)}"

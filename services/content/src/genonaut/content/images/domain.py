@@ -36,11 +36,3 @@ def evolve(image: Image, event: Event) -> Image:
 
 
 IMAGE: Aggregate[Image, Upload] = Aggregate("image", Image(), decide, evolve)
-
-
-def address(sha256: str, *, size: int | None = None, viewer: UUID | None = None) -> str:
-    """The path and query that the image is served at; `viewer` where not everybody may see it."""
-    query = [f"size={size}"] if size else []
-    if viewer:
-        query.append(f"user_id={viewer}")
-    return f"/api/v1/images/{sha256}{'?' if query else ''}{'&'.join(query)}"

@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from genonaut.content.images.domain import address
-from genonaut.contracts.images import StoredImage
+from genonaut.contracts.images import StoredImage, image_path
 
 
 class StoredImageBody(BaseModel):
@@ -21,7 +20,7 @@ class StoredImageBody(BaseModel):
     @classmethod
     def of(cls, image: StoredImage, *, viewer: UUID | None = None) -> Self:
         """`viewer` where not everybody may see it."""
-        return cls(**image.model_dump(), url=address(image.sha256, viewer=viewer))
+        return cls(**image.model_dump(), url=image_path(image.sha256, viewer=viewer))
 
 
 class UnsatisfiableRangeError(Exception):

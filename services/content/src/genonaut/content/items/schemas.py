@@ -7,12 +7,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from genonaut.content.images.domain import address
 from genonaut.content.images.schemas import StoredImageBody
 from genonaut.content.items.domain import MAX_PROMPT, MAX_TAGS, MAX_TITLE
 from genonaut.content.tags.schemas import TagWord
 from genonaut.contracts.content import ContentType, SourceType
-from genonaut.contracts.images import Sha256, StoredImage
+from genonaut.contracts.images import Sha256, StoredImage, image_path
 
 ShownSource = Literal["regular", "auto"]
 """What the API calls the sources `items` and `auto`."""
@@ -96,7 +95,9 @@ class Item(BaseModel):
             is_public=not row["is_private"],
             image=StoredImageBody.of(image, viewer=viewer) if image else None,
             path_thumb=shown_thumb(row),
-            path_thumbs_alt_res={str(size): address(sha256, size=size, viewer=viewer) for size in (150, 600) if sha256},
+            path_thumbs_alt_res={
+                str(size): image_path(sha256, size=size, viewer=viewer) for size in (150, 600) if sha256
+            },
         )
 
 

@@ -15,6 +15,7 @@ from genonaut.contracts.generation import (
     JobRequeued,
     JobStarted,
 )
+from genonaut.contracts.images import image_path
 from genonaut.generation.jobs.tables import jobs
 from genonaut.platform.projections import Projection
 
@@ -71,14 +72,15 @@ async def _requeued(connection: AsyncConnection, event: JobRequeued, envelope: E
 
 @job_list.on(JobCompleted)
 async def _completed(connection: AsyncConnection, event: JobCompleted, envelope: Envelope) -> None:
+    viewer = event.user_id if event.is_private else None
     await _update(
         connection,
         envelope,
         event.job_id,
         status="completed",
         completed_at=envelope.time,
-        output_paths=[image_path(image.sha256) for image in event.images],
-        thumbnail_paths=[image_path(image.sha256, size=THUMBNAIL_SIZE) for image in event.images],
+        output_paths=[image_path(image.sha256, viewer=viewer) for image in event.images],
+        thumbnail_paths=[image_path(image.sha256, size=THUMBNAIL_SIZE, viewer=viewer) for image in event.images],
     )
 
 
@@ -116,8 +118,3 @@ async def _published(connection: AsyncConnection, event: JobPublished, envelope:
 
 async def _update(connection: AsyncConnection, envelope: Envelope, job_id: int, **columns: Any) -> None:
     await connection.execute(jobs.update().where(jobs.c.id == job_id).values(updated_at=envelope.time, **columns))
-
-
-def image_path(sha256: str, *, size: int | None = None) -> str:
-    """Where the gateway serves the image, or its thumbnail of that size."""
-    return f"/api/v1/images/{sha256}" + (f"?size={size}" if size else "")
