@@ -61,7 +61,7 @@ class Wire:
 
 @pytest.fixture
 async def wire(front, upstream, reply) -> AsyncIterator[Wire]:
-    upstream.answers[""] = reply({"job_id": 7, "status": "pending", "events": []})
+    upstream.answers[""] = reply({"events": []})
     async with handshake(front.server) as wire:
         assert (await wire.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         yield wire
@@ -142,7 +142,7 @@ async def test_a_head_that_the_library_refuses_is_answered(front, headers: bytes
 
 async def test_a_socket_that_reads_nothing_is_cut_off(front, upstream, reply, monkeypatch) -> None:
     """Its pongs would pile up here."""
-    upstream.answers[""] = reply({"job_id": 7, "status": "pending", "events": []})
+    upstream.answers[""] = reply({"events": []})
     state = front.server.server_state
     monkeypatch.setattr(state, "limits", Limits(stuck_seconds=0.5))
     stuck = REFUSED.labels("stuck")._value

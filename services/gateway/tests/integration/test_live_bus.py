@@ -85,7 +85,7 @@ class Generation:
             await _reply(send, 404, {"error_code": "NOT_FOUND"})
             return
         events = [json.loads(envelope.to_json()) for envelope in self.logs[job_id][after:]]
-        await _reply(send, 200, {"job_id": job_id, "status": "running", "events": events})
+        await _reply(send, 200, {"events": events})
 
     def _envelope(self, job_id: int, sequence: int) -> Envelope:
         return Envelope.of(

@@ -32,7 +32,7 @@ async def test_it_starts_without_the_bus_and_ends_at_once_with_an_open_stream(
 ) -> None:
     config = tmp_path / "base.json"
     config.write_text('{"common": {"log_level": "INFO"}, "gateway": {"capture-limit": 10}}')
-    upstream.answers[""] = reply({"job_id": 7, "status": "pending", "events": []})
+    upstream.answers[""] = reply({"events": []})
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "genonaut.gateway", "serve"),

@@ -203,7 +203,7 @@ class Script:
         await asyncio.sleep(0)
         if self.error:
             raise self.error
-        return JobLog(job_id=job_id, status="running", events=self.log[position : self.visible])
+        return JobLog(events=self.log[position : self.visible])
 
 
 def feed(script: Script, **options: Any) -> Feed:
@@ -393,7 +393,7 @@ async def test_a_private_job_is_followed_by_its_user_only() -> None:
 
     class Logs:
         async def after(self, job_id: int, position: int) -> JobLog:
-            return JobLog(job_id=job_id, status="running", events=private[position:])
+            return JobLog(events=private[position:])
 
     feed = Feed(Logs(), limit=5, poll_seconds=60, outage_poll_seconds=60)
     async with feed.follow(7, viewer=str(USER)) as following:

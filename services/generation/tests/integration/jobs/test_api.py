@@ -287,7 +287,6 @@ async def test_the_gateway_reads_the_log_from_a_position_on(world) -> None:
     whole = (await world.api.client.get(f"/internal/jobs/{job['id']}/events")).json()
     rest = (await world.api.client.get(f"/internal/jobs/{job['id']}/events?after=1")).json()
 
-    assert (whole["job_id"], whole["status"]) == (job["id"], "cancelled")
     envelopes = [Envelope.model_validate(event) for event in whole["events"]]
     assert [(envelope.sequence, envelope.type) for envelope in envelopes] == [
         (1, "generation.job.requested"),

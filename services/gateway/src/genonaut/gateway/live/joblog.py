@@ -17,8 +17,6 @@ TIMEOUT = aiohttp.ClientTimeout(total=5)
 class JobLog(BaseModel):
     """The events of one job from some position on, in order."""
 
-    job_id: int
-    status: str
     events: list[Envelope]
 
 

@@ -119,15 +119,12 @@ async def job_events(
     runtime: RuntimeDep,
     after: Annotated[int, Query(ge=0, le=MAX_BIGINT, description="Position in the job's log.")] = 0,
 ) -> JobEvents:
-    """The job's events after a position, and the state they lead to."""
+    """The job's events after a position."""
     async with runtime.database.reading() as connection:
-        row = await queries.by_id(connection, id)
         history = await runtime.store.load(connection, JOB.name, str(id))
-    if row is None:
+    if not history:
         raise NotFoundError(f"There is no generation job {id}")
     return JobEvents(
-        job_id=id,
-        status=row["status"],
         events=[
             recorded.envelope.model_dump(mode="json", exclude_none=True)
             for recorded in history

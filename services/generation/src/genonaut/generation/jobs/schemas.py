@@ -196,6 +196,4 @@ class Job(BaseModel):
 class JobEvents(BaseModel):
     """What the gateway streams: the job's log from a position on."""
 
-    job_id: int
-    status: Status
     events: list[Mapping[str, Any]]
