@@ -24,7 +24,7 @@ from genonaut.contracts.generation import (
 )
 from genonaut.contracts.images import StoredImage
 from genonaut.contracts.live import JobProgress
-from genonaut.gateway.live import messages
+from genonaut.gateway.live import api, messages
 from genonaut.gateway.live.channel import Channel
 from genonaut.gateway.live.feed import Feed
 from genonaut.gateway.live.joblog import JobLog
@@ -345,6 +345,20 @@ async def test_what_was_heard_of_and_could_not_be_read_does_not_wait_for_the_nex
     await eventually(lambda: len(script.reads) > 1)
     script.error, script.visible = None, 6
     assert await asyncio.wait_for(following, 5) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("7", [7]),
+        ("9,7,9", [9, 7]),
+        *((text, []) for text in ("", "0", "7,0", "-7", "7,", "x", "\u0667", "9" * 19)),
+        (",".join(map(str, range(1, 51))), list(range(1, 51))),
+        (",".join(map(str, range(1, 52))), []),
+    ],
+)
+def test_the_jobs_that_a_socket_names(text: str, ids: list[int]) -> None:
+    assert api._job_ids(text) == ids
 
 
 async def test_there_is_a_limit() -> None:

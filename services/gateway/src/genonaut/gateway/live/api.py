@@ -68,4 +68,5 @@ def _job_ids(text: str) -> list[int]:
     parts = text.split(",")
     if len(parts) > MAX_JOBS or not all(part.isascii() and part.isdecimal() and len(part) < 19 for part in parts):  # noqa: PLR2004 - a bigint
         return []
-    return list(dict.fromkeys(int(part) for part in parts))
+    ids = list(dict.fromkeys(int(part) for part in parts))
+    return [] if 0 in ids else ids
