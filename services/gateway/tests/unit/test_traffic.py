@@ -140,12 +140,13 @@ class FakeBus:
     """Takes what it is told to take."""
 
     def __init__(self) -> None:
-        self.client = self
-        self.is_connected = True
+        self.reachable = True
         self.failures = 0
         self.batches: list[list[Message]] = []
 
     async def publish(self, _stream: str, batch: list[Message]) -> None:
+        if not self.reachable:
+            raise PublishError("out of reach")
         self.batches.append(list(batch))
         if self.failures:
             self.failures -= 1
@@ -215,7 +216,7 @@ async def test_the_end_flushes_what_the_bus_takes_and_counts_what_it_does_not(mo
     assert len(bus.ids) == 1
 
     before = DROPPED._value.get()
-    bus.is_connected = False
+    bus.reachable = False
     capture(served())
     await capture.flush(bus, within=0.05)
     assert DROPPED._value.get() - before == 1

@@ -11,7 +11,6 @@ from contextlib import suppress
 from itertools import islice
 from uuid import UUID, uuid4
 
-import nats.errors
 import orjson
 import structlog
 from prometheus_client import Counter, Gauge
@@ -97,12 +96,9 @@ class Capture:
                 self._buffer.popleft()
 
     async def _published(self, bus: Bus, batch: list[Message]) -> bool:
-        # The client would keep what it cannot send, beside our buffer, and send it twice.
-        if not bus.client.is_connected:
-            return False
         try:
             await bus.publish(REQUESTS.name, batch)
-        except (PublishError, nats.errors.Error) as error:
+        except PublishError as error:
             if not self._failing:
                 log.warning("capture.bus_failed", error=str(error), buffered=len(self._buffer))
             self._failing = True
