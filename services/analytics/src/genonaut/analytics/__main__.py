@@ -1,4 +1,4 @@
-"""`python -m genonaut.analytics serve | migrate | dead-letters`."""
+"""`python -m genonaut.analytics`: see its `--help`."""
 
 from genonaut.analytics.commands import app
 from genonaut.platform.cli import main

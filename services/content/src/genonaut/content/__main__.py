@@ -1,4 +1,4 @@
-"""`python -m genonaut.content serve | migrate | dead-letters`."""
+"""`python -m genonaut.content`: see its `--help`."""
 
 from genonaut.content.commands import app
 from genonaut.platform.cli import main

@@ -1,4 +1,4 @@
-"""`genonaut content …`."""
+"""The command line of the content service."""
 
 from genonaut.platform.service_cli import service_commands
 

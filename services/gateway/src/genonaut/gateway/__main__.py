@@ -1,4 +1,4 @@
-"""`python -m genonaut.gateway serve`."""
+"""`python -m genonaut.gateway`: see its `--help`."""
 
 from genonaut.gateway.commands import app
 from genonaut.platform.cli import main

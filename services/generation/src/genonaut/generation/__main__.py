@@ -1,4 +1,4 @@
-"""`python -m genonaut.generation serve | drive | migrate | dead-letters`."""
+"""`python -m genonaut.generation`: see its `--help`."""
 
 from genonaut.generation.commands import app
 from genonaut.platform.cli import main

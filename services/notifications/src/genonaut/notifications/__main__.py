@@ -1,4 +1,4 @@
-"""`python -m genonaut.notifications serve | migrate | dead-letters`."""
+"""`python -m genonaut.notifications`: see its `--help`."""
 
 from genonaut.notifications.commands import app
 from genonaut.platform.cli import main
