@@ -46,7 +46,6 @@ async def test_an_image_comes_back_as_it_was_brought(full_gallery, picture, form
         "content-length": str(len(data)),
         "etag": f'"{sha256}"',
         "cache-control": "private, max-age=31536000, immutable",
-        "x-content-type-options": "nosniff",
         "accept-ranges": "bytes",
     }
     assert {name: answer.headers[name] for name in expected} == expected

@@ -136,7 +136,6 @@ async def get_image(
         "ETag": chosen.etag,
         "Cache-Control": f"{'public' if seen.public else 'private'}, {_CACHEABLE}",
         "Content-Type": chosen.media_type,
-        "X-Content-Type-Options": "nosniff",
         "Accept-Ranges": "bytes",
     }
     if size and not format:
