@@ -11,6 +11,7 @@ from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.generation import JobCancelled, JobRequested
 from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.generation.service import service
+from genonaut.generation.users.queries import is_known
 from genonaut.testkit.platforms import eventually
 
 JOBS = "/api/v1/generation-jobs"
@@ -127,6 +128,19 @@ async def test_what_nobody_can_generate_is_accepted_and_failed(world) -> None:
 
     assert (job["status"], job["error_type"], job["attempt"]) == ("failed", "unsupported_job_type", 0)
     assert await world.story(job["id"]) == ["JobRequested", "JobFailed"]
+
+
+async def test_waiting_for_a_user_who_does_not_exist_asks_the_database_a_few_times_only(world, monkeypatch) -> None:
+    database = world.api.runtime.database
+    reading, looks = database.reading, []
+
+    def counted():
+        looks.append(1)
+        return reading()
+
+    monkeypatch.setattr(database, "reading", counted)
+    assert not await is_known(database, uuid4(), within=1)
+    assert 3 <= len(looks) <= 7
 
 
 async def test_a_user_who_has_just_been_registered_need_not_wait(world) -> None:
