@@ -30,7 +30,7 @@ from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.http.sockets import Socket
 from genonaut.platform.serving import end, serve, watched
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 FLUSH_SECONDS = 5.0
 

@@ -27,7 +27,7 @@ from genonaut.platform import metrics
 from genonaut.platform.bus import Bus
 from genonaut.platform.http.problems import BadRequestError, NotFoundError, Problem, UnavailableError
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 EVENT_SUBJECTS = f"{GENERATION.prefix}.*.*"
 PROGRESS_SUBJECTS = job_progress_subject(0).replace("0", "*")

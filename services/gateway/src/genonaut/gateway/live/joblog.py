@@ -9,7 +9,7 @@ from genonaut.gateway.routing.services import Services
 from genonaut.platform import telemetry
 from genonaut.platform.http.problems import BadGatewayError, NotFoundError, UnavailableError
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 

@@ -18,7 +18,7 @@ from genonaut.contracts.generation import (
 )
 from genonaut.contracts.live import JobProgress
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 Message = dict[str, Any]
 

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from genonaut.gateway.live.feed import Feed, Following
 from genonaut.gateway.routing.departures import Departure
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 KEEP_ALIVE_SECONDS = 15
 KEEP_ALIVE = b": keep-alive\n\n"

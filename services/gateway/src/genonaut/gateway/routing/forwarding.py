@@ -24,7 +24,7 @@ from genonaut.platform import telemetry
 from genonaut.platform.http.middleware import ROUTE_KEY
 from genonaut.platform.http.problems import ERROR_KEY, MEDIA_TYPE
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 WATCH_AFTER = 0.05
 """Seconds after which somebody listens whether the client is still there. Most answers are faster."""

@@ -12,7 +12,7 @@ from genonaut.gateway.routing.table import SERVICES, Service
 from genonaut.gateway.settings import GatewaySettings
 from genonaut.platform.http.problems import BadGatewayError, Problem, TimeoutProblem, UnavailableError
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 KEEP_ALIVE_SECONDS = 3.5
 """How long an idle connection is kept. Shorter than the 5 s of the services, so that none is closed as we use it."""

@@ -12,7 +12,7 @@ from genonaut.gateway.routing.services import Services
 from genonaut.gateway.routing.table import SERVICES, TABLE, Service
 from genonaut.gateway.system.merging import Document, merged
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 FRESH_SECONDS = 60.0
 RETRY_SECONDS = 5.0

@@ -15,7 +15,7 @@ from genonaut.gateway.routing.table import Service
 from genonaut.platform.bus import Bus
 from genonaut.platform.http.errors import Clock
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 Status = Literal["healthy", "unhealthy"]
 

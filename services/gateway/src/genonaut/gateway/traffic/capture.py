@@ -24,7 +24,7 @@ from genonaut.platform.context import current_cause
 from genonaut.platform.http.errors import Clock
 from genonaut.platform.http.middleware import Served
 
-log = structlog.get_logger("genonaut.gateway")
+log = structlog.get_logger()
 
 SOURCE = "genonaut/gateway"
 LINGER_SECONDS = 0.05
