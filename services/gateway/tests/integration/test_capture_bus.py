@@ -98,6 +98,7 @@ async def test_a_service_that_is_away_is_stated_too(front_of, bus, nats, closed_
         await ask(front, 1)
         (envelope,) = await captured(bus, 1)
     assert (envelope.data["status_code"], envelope.data["error_type"]) == (503, "UNAVAILABLE")
+    assert envelope.data["route"] == "/api/v1/content"
 
 
 async def test_the_end_of_the_process_loses_nothing(front_of, upstream, bus, nats) -> None:

@@ -42,6 +42,19 @@ def test_who_answers(path: str, expected: str | None) -> None:
     assert TABLE.resolve(path, path.encode()) == (expected, path.encode())
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/v1/content/7", "/api/v1/content"),
+        ("/api/v1/users/6f/generation-jobs", "/api/v1/users/{id}/generation-jobs"),
+        ("/api/v1/content/creator/6f", "/api/v1/content/by-creator/{id}"),
+        ("/api/v1/nothing", None),
+    ],
+)
+def test_what_a_request_is_called_that_no_service_has_named(path: str, expected: str | None) -> None:
+    assert TABLE.prefix_of(path) == expected
+
+
 def test_no_route_forwards_what_is_internal() -> None:
     assert all(route.prefix.startswith(("/api/v1/", "/webhooks/")) for route in ROUTES)
 

@@ -22,7 +22,7 @@ from genonaut.gateway.routing.services import Services, broken
 from genonaut.gateway.routing.table import TABLE, Service, Table
 from genonaut.platform import telemetry
 from genonaut.platform.http.middleware import ROUTE_KEY
-from genonaut.platform.http.problems import ERROR_KEY, MEDIA_TYPE
+from genonaut.platform.http.problems import ERROR_KEY, MEDIA_TYPE, Problem
 
 log = structlog.get_logger()
 
@@ -53,7 +53,12 @@ class Forwarding:
             await self.app(scope, receive, send)
             return
         async with Departure(receive) as departure:
-            response = await self._asked(service, raw_path, scope, receive, departure)
+            try:
+                response = await self._asked(service, raw_path, scope, receive, departure)
+            except Problem:
+                # Otherwise an outage would count for no route at all.
+                scope[ROUTE_KEY] = self._table.prefix_of(scope["path"])
+                raise
             try:
                 await self._answer(service, response, scope, send)
             finally:

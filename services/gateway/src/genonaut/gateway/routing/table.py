@@ -100,6 +100,11 @@ class Table:
         route, _ = self._find(path.split("/")[1:])
         return route.service if route else None
 
+    def prefix_of(self, path: str) -> str | None:
+        """What a request for this path is called that no service has named: the part of it that is in this table."""
+        route, alias = self._find(path.split("/")[1:])
+        return alias.path if alias else route.prefix if route else None
+
     def resolve(self, path: str, raw_path: bytes) -> tuple[Service | None, bytes]:
         """Who answers the request, and the path to ask them for, encoded as it came.
 
