@@ -52,6 +52,10 @@ def test_reading_is_remembered_once() -> None:
     assert decided([CREATED, READ], MarkRead(ADA)) == []
 
 
+def test_an_event_of_another_kind_is_no_reading() -> None:
+    assert decided([CREATED, FAILED], MarkRead(ADA)) == [READ]
+
+
 @pytest.mark.parametrize("given", [[], [CREATED], [CREATED, READ]])
 def test_nobody_reads_what_is_not_theirs_or_not_there(given) -> None:
     with pytest.raises(NotTheirsError):

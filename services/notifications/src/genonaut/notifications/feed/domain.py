@@ -1,7 +1,7 @@
 """A notification: created once for its cause, read once. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from genonaut.contracts import Event
@@ -49,7 +49,7 @@ def decide(command: Command, state: Notification) -> Sequence[Event]:
 def evolve(state: Notification, event: Event) -> Notification:
     if isinstance(event, NotificationCreated):
         return Notification(event.notification_id, event.user_id)
-    return Notification(state.notification_id, state.user_id, read=True)
+    return replace(state, read=True) if isinstance(event, NotificationRead) else state
 
 
 NOTIFICATION: Aggregate[Notification, Command] = Aggregate("notification", Notification(), decide, evolve)
