@@ -333,14 +333,15 @@ async def test_a_log_that_cannot_be_read_for_a_while_is_read_later() -> None:
     assert await asyncio.wait_for(following, 5) == [1, 2, 3, 4, 5]
 
 
-async def test_what_was_heard_of_and_could_not_be_read_does_not_wait_for_the_next_poll() -> None:
+@pytest.mark.parametrize("error", [UnavailableError("away"), RuntimeError("a bug")])
+async def test_what_was_heard_of_and_could_not_be_read_does_not_wait_for_the_next_poll(error: Exception) -> None:
     script = Script(WHOLE)
     script.visible = 2
     line = feed(script, outage_poll_seconds=0.01)
     line._patience = lambda: 60.0  # as long as the bus works
     following = asyncio.create_task(all_of(line))
     await eventually(lambda: script.reads)
-    script.error = UnavailableError("away")
+    script.error = error
     line._channels[7].channel.hear(WHOLE[4])
     await eventually(lambda: len(script.reads) > 1)
     script.error, script.visible = None, 6

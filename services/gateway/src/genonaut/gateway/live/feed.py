@@ -25,7 +25,7 @@ from genonaut.gateway.live.joblog import JobLog
 from genonaut.gateway.live.messages import Message
 from genonaut.platform import metrics
 from genonaut.platform.bus import Bus
-from genonaut.platform.http.problems import BadRequestError, NotFoundError, Problem, UnavailableError
+from genonaut.platform.http.problems import BadRequestError, NotFoundError, UnavailableError
 
 log = structlog.get_logger()
 
@@ -187,8 +187,8 @@ class Feed:
             lacking = channel.behind.is_set()
             try:
                 await self._read(channel)
-            except Problem as problem:
-                log.warning("live.read_failed", job_id=channel.job_id, error_code=problem.error_code)
+            except Exception as error:  # noqa: BLE001 - followers would wait for ever if nobody read any more
+                log.warning("live.read_failed", job_id=channel.job_id, error=f"{type(error).__name__}: {error}")
                 if lacking:
                     channel.behind.set()  # it still is
                     await asyncio.sleep(_spread(self._outage_poll_seconds))
