@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 GROUP = "genonaut.commands"
 
+PATIENCE_SECONDS = 5.0
+"""How long a command waits for a bus that does not answer. A process waits as long as it takes."""
+
 
 class _Members(TyperGroup):
     """The commands of all installed members, by name."""

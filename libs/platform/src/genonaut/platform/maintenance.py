@@ -16,10 +16,9 @@ from rich.progress import (
 )
 
 from genonaut.platform.bus import Bus
-from genonaut.platform.cli import stack_environment
+from genonaut.platform.cli import PATIENCE_SECONDS, stack_environment
 from genonaut.platform.database import Database
 from genonaut.platform.service import Service
-from genonaut.platform.service_cli import PATIENCE_SECONDS
 from genonaut.platform.settings import SettingsError
 
 

@@ -6,11 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from genonaut.platform.cli import print_json, print_table, stack_environment
+from genonaut.platform.cli import PATIENCE_SECONDS, print_json, print_table, stack_environment
 from genonaut.platform.slim import import_slim
-
-PATIENCE_SECONDS = 5.0
-"""How long a command waits for a bus that does not answer. A process waits as long as it takes."""
 
 
 def load_service(name: str) -> Any:
