@@ -133,8 +133,8 @@ def describe_request(span: Span, *, method: str, route: str | None, status: int)
 
 
 @contextmanager
-def consumer_span(consumer: str, event_type: str, traceparent: str | None) -> Iterator[str | None]:
-    """The span of handling one message. Yields the traceparent for the `Cause` of what the handler states."""
+def consumer_span(consumer: str, event_type: str, traceparent: str | None) -> Iterator[None]:
+    """The span of handling one message: inside, `current_traceparent` is what the handler's events carry."""
     attributes = {
         "messaging.system": "nats",
         "messaging.operation.type": "process",
@@ -142,7 +142,7 @@ def consumer_span(consumer: str, event_type: str, traceparent: str | None) -> It
         "genonaut.event.type": event_type,
     }
     with _span(f"process {event_type}", SpanKind.CONSUMER, traceparent, attributes):
-        yield current_traceparent() if enabled() else traceparent
+        yield
 
 
 @contextmanager
