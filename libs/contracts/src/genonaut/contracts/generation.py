@@ -122,6 +122,3 @@ class JobPublished(Event, type="generation.job.published"):
     job_id: int
     user_id: UUID
     content_ids: list[int] = Field(min_length=1)
-
-
-JobEvent = JobRequested | JobStarted | JobRequeued | JobCompleted | JobFailed | JobCancelled | JobPublished

@@ -113,13 +113,13 @@ class Durable:
         return [self.stream.filter(event.type) for event in self.events]
 
 
-USER_EVENTS = (UserRegistered, UserPreferencesChanged)
-
 CONTENT_JOBS = Durable(name="content-jobs", stream=GENERATION, events=(JobCompleted,))
 GENERATION_USERS = Durable(name="generation-users", stream=CONTENT, events=(UserRegistered,))
 GENERATION_ITEMS = Durable(name="generation-items", stream=CONTENT, events=(ItemCreated,))
 GENERATION_DRIVERS = Durable(name="generation-drivers", stream=GENERATION_WORK, events=(JobRequested,))
-NOTIFICATIONS_RECIPIENTS = Durable(name="notifications-recipients", stream=CONTENT, events=USER_EVENTS)
+NOTIFICATIONS_RECIPIENTS = Durable(
+    name="notifications-recipients", stream=CONTENT, events=(UserRegistered, UserPreferencesChanged)
+)
 NOTIFICATIONS_JOBS = Durable(
     name="notifications-jobs", stream=GENERATION, events=(JobPublished, JobFailed, JobCancelled)
 )

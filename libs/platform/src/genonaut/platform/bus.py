@@ -96,7 +96,6 @@ class Bus:
             if isinstance(error, TimeoutError):
                 raise ConnectionError("NATS does not answer") from None
             raise
-        bus.jetstream = client.jetstream(timeout=PUBLISH_TIMEOUT)
         return bus
 
     async def close(self) -> None:

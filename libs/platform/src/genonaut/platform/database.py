@@ -21,6 +21,8 @@ ANSWER_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 """After how long an unused connection of the pool is ended."""
+TRIES = 8
+"""Of a transaction that meets conflicts."""
 
 RETRIED_SQLSTATES = {"40001", "40P01"}
 """Serialization failure and deadlock: the transaction was fine, its moment was not."""
@@ -108,17 +110,17 @@ class Database:
         finally:
             await connection.close()
 
-    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]], *, tries: int = 8) -> T:
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed.
 
         `work` runs again, on new state, after a conflict; the last one is raised.
         """
-        for attempt in range(1, tries + 1):
+        for attempt in range(1, TRIES + 1):
             try:
                 async with self.transaction() as connection:
                     return await work(connection)
             except (ConcurrencyConflictError, DBAPIError) as error:
-                if attempt == tries or not _is_conflict(error):
+                if attempt == TRIES or not _is_conflict(error):
                     raise
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter
         raise AssertionError("unreachable")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import orjson
 from sqlalchemy import text
@@ -29,7 +29,6 @@ A server takes messages of 1 MiB unless it is told otherwise; the envelope and t
 """
 
 Clock = Callable[[], datetime]
-NewId = Callable[[], UUID]
 
 
 def utc_now() -> datetime:
@@ -56,13 +55,11 @@ class EventStore:
         source: str,
         projections: Sequence[Projection] = (),
         clock: Clock = utc_now,
-        new_id: NewId = uuid4,
     ) -> None:
         self.database = database
         self.source = source
         self.projections = [projection for projection in projections if projection.source is None]
         self.clock = clock
-        self.new_id = new_id
 
     async def execute(self, aggregate: Aggregate[S, C], aggregate_id: object, command: C) -> Outcome[S]:
         """Load, decide, append, project and commit; again on the new state when somebody else was faster."""
@@ -109,14 +106,14 @@ class EventStore:
 
         Raises ConcurrencyConflictError when there are more by now.
         """
-        cause = current_cause() or Cause(correlation_id=str(self.new_id()))
+        cause = current_cause() or Cause(correlation_id=str(uuid4()))
         now = self.clock()
         recorded = [
             Recorded(
                 event,
                 Envelope.of(
                     event,
-                    id=self.new_id(),
+                    id=uuid4(),
                     source=self.source,
                     subject=subject,
                     time=now,

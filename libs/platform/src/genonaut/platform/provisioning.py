@@ -70,9 +70,7 @@ class Passwords:
         return cls(found["ADMIN"], found["RW"], found["RO"], services)
 
 
-async def provision_database(
-    superuser_url: str, *, database: str, passwords: Passwords, statement_timeout_ms: int = 15_000
-) -> None:
+async def provision_database(superuser_url: str, *, database: str, passwords: Passwords) -> None:
     """`superuser_url` may create roles and databases. Raises ProvisioningError below Postgres 15."""
     server = make_url(superuser_url).set(drivername="postgresql")
     connection = await asyncpg.connect(_dsn(server))
@@ -85,7 +83,7 @@ async def provision_database(
         logins |= {"genonaut_ro": passwords.read_only}
         logins |= {login(service): passwords.services[service] for service in SERVICES}
         for role, password in logins.items():
-            await _ensure_role(connection, role, password, statement_timeout_ms)
+            await _ensure_role(connection, role, password)
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
             await connection.execute(f'CREATE DATABASE "{database}" OWNER genonaut_admin TEMPLATE template0')
         await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
@@ -108,14 +106,14 @@ def login(service: str) -> str:
     return f"genonaut_{service}"
 
 
-async def _ensure_role(connection: asyncpg.Connection, role: str, password: str, timeout_ms: int) -> None:
+async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
     verb = "ALTER" if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) else "CREATE"
     secret = await connection.fetchval("SELECT quote_literal($1::text)", password)
     await connection.execute(
         f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {secret}"
     )
     if role != "genonaut_admin":  # a migration may take its time
-        await connection.execute(f"ALTER ROLE {role} SET statement_timeout = {timeout_ms:d}")
+        await connection.execute(f"ALTER ROLE {role} SET statement_timeout = '15s'")
         await connection.execute(f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'")
 
 

@@ -110,7 +110,6 @@ def list_query(
     sorts: Mapping[str, ColumnElement[Any]],
     *,
     key: ColumnElement[Any],
-    default_sort: str | None = None,
     default_order: SortOrder = "desc",
     page_size: int = 50,
 ) -> Callable[..., Awaitable[ListQuery]]:
@@ -119,7 +118,7 @@ def list_query(
     `sorts` are the columns that `sort_field` may name, the first is the default; `key` is unique and breaks ties. Of a
     table that is outer-joined, name the columns `nullable(...)`.
     """
-    first = default_sort or next(iter(sorts))
+    first = next(iter(sorts))
     field_schema = {"enum": list(sorts), "default": first}
 
     # A coroutine, because FastAPI sends plain functions to a thread.

@@ -1,7 +1,7 @@
 """Users: register, look up, search, change preferences."""
 
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import Depends, Path, Query
 from sqlalchemy.exc import IntegrityError
@@ -40,7 +40,7 @@ async def create_user(body: NewUser, runtime: RuntimeDep) -> User:
 
     The name has 3 to 50 of `A-Z a-z 0-9 _ -`; neither it nor the e-mail address may be somebody else's in any case.
     """
-    user_id = runtime.store.new_id()
+    user_id = uuid4()
     try:
         await runtime.store.execute(USER, user_id, Register(user_id, body.username, body.email, body.preferences))
     except IntegrityError as error:
