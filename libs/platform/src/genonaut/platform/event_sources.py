@@ -6,9 +6,9 @@ Both give every event once, in order, and end where the live tables are: what th
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.contracts import UndecodableError
@@ -114,22 +114,21 @@ class LogSource:
     async def batches(self, size: int) -> AsyncIterator[Sequence[Read]]:
         while self._position < self._end:
             async with self._database.reading() as connection:
-                rows = (
-                    await connection.execute(
-                        text(f"""
-                            SELECT * FROM {self._service}.events
-                            WHERE position > :position AND position <= :end AND type = ANY(:types)
-                            ORDER BY position LIMIT :size
-                        """),
-                        {"position": self._position, "end": self._end, "types": self._types, "size": size},
-                    )
-                ).all()
-            self._position = rows[-1].position if rows else self._end
+                found = await connection.execute(
+                    text(f"""
+                        SELECT * FROM {self._service}.events
+                        WHERE position > :position AND position <= :end AND type = ANY(:types)
+                        ORDER BY position LIMIT :size
+                    """),
+                    {"position": self._position, "end": self._end, "types": self._types, "size": size},
+                )
+                rows = found.mappings().all()
+            self._position = rows[-1]["position"] if rows else self._end
             if rows:
                 yield [self._read(row) for row in rows]
 
-    def _read(self, row: Any) -> Read:
-        return Read.at(row.position, lambda: to_recorded(row, f"genonaut/{self._service}"))
+    def _read(self, row: RowMapping) -> Read:
+        return Read.at(row["position"], lambda: to_recorded(row, f"genonaut/{self._service}"))
 
     async def _last_position(self, connection: AsyncConnection) -> int:
         return int(await connection.scalar(text(f"SELECT max(position) FROM {self._service}.events")) or 0)

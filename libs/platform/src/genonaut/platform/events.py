@@ -11,7 +11,7 @@ from typing import Any, Generic
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -97,7 +97,7 @@ class EventStore:
     async def load(self, connection: AsyncConnection, name: str, subject: str) -> list[Recorded]:
         """All events of one aggregate in order."""
         rows = await connection.execute(_LOAD, {"stream": f"{name}-{subject}"})
-        return [to_recorded(row, self.source) for row in rows]
+        return [to_recorded(row, self.source) for row in rows.mappings()]
 
     async def append(
         self, connection: AsyncConnection, name: str, subject: str, version: int, events: Sequence[Event]
@@ -183,22 +183,22 @@ def _json(envelope: Envelope) -> str:
     return data.decode()
 
 
-def to_recorded(row: Any, source: str) -> Recorded:
+def to_recorded(row: RowMapping, source: str) -> Recorded:
     """A row of `events` as the event it is. Raises UndecodableError for one that these contracts do not know."""
-    return Recorded.of(to_envelope(row, source), row.traceparent)
+    return Recorded.of(to_envelope(row, source), row["traceparent"])
 
 
-def to_envelope(row: Any, source: str) -> Envelope:
+def to_envelope(row: RowMapping, source: str) -> Envelope:
     return Envelope.model_construct(
         specversion="1.0",
-        id=row.id,
+        id=row["id"],
         source=source,
-        type=row.type,
-        subject=row.stream.partition("-")[2],
-        time=row.time,
-        dataversion=row.dataversion,
-        sequence=row.version,
-        correlationid=row.correlation_id,
-        causationid=row.causation_id,
-        data=row.data if isinstance(row.data, dict) else orjson.loads(row.data),
+        type=row["type"],
+        subject=row["stream"].partition("-")[2],
+        time=row["time"],
+        dataversion=row["dataversion"],
+        sequence=row["version"],
+        correlationid=row["correlation_id"],
+        causationid=row["causation_id"],
+        data=row["data"] if isinstance(row["data"], dict) else orjson.loads(row["data"]),
     )

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import asyncpg
 import structlog
@@ -109,7 +108,7 @@ class Relay:
             metrics.EVENTS_RELAYED.labels(type=row["type"]).inc()
         return len(rows) == MAX_BATCH
 
-    def _by_stream(self, rows: Sequence[Any]) -> dict[str, list[Message]]:
+    def _by_stream(self, rows: Sequence[asyncpg.Record]) -> dict[str, list[Message]]:
         """Facts before the work that follows from them.
 
         A restored fact brings no work: most of it was done long ago, and its owner looks for what was not.
@@ -117,7 +116,7 @@ class Relay:
         facts: dict[str, list[Message]] = {}
         work: list[Message] = []
         for row in rows:
-            envelope = to_envelope(_Row(row), self.source)
+            envelope = to_envelope(row, self.source)
             payload = envelope.to_json()
             headers = {"traceparent": row["traceparent"]} if row["traceparent"] else {}
             stream = stream_of(envelope.type)
@@ -136,13 +135,3 @@ class Relay:
 
     def _progressed(self) -> None:
         self.last_progress = datetime.now(UTC)
-
-
-class _Row:
-    """Attribute access for an asyncpg record, as SQLAlchemy rows have it."""
-
-    def __init__(self, record: Any) -> None:
-        self._record = record
-
-    def __getattr__(self, name: str) -> Any:
-        return self._record[name]
