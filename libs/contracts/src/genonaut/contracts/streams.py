@@ -3,7 +3,6 @@
 The provisioning step makes the bus look like this page; services declare nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -107,7 +106,7 @@ class Durable:
     ack_wait: timedelta = timedelta(seconds=10)
     max_ack_pending: int = 256
 
-    def filter_subjects(self) -> Iterable[str]:
+    def filter_subjects(self) -> list[str]:
         if self.stream.work_queue:
             return [self.stream.filter(WORK[event.type]) for event in self.events]
         return [self.stream.filter(event.type) for event in self.events]

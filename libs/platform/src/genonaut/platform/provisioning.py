@@ -207,7 +207,7 @@ def durable_config(durable: Durable) -> ConsumerConfig:
     """What the server is asked for. It never gives up on a message: how often to try is the consumer's decision."""
     return ConsumerConfig(
         durable_name=durable.name,
-        filter_subjects=list(durable.filter_subjects()),
+        filter_subjects=durable.filter_subjects(),
         deliver_policy=DeliverPolicy.ALL,
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=durable.ack_wait.total_seconds(),

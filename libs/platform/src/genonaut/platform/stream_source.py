@@ -34,8 +34,7 @@ class BusSource:
         self._durable = durable
         self._stream = durable.stream.name
         self._end = 0
-        subjects = list(durable.filter_subjects())
-        self._reader = StreamReader(bus, self._stream, subjects=subjects, since=since)
+        self._reader = StreamReader(bus, self._stream, subjects=durable.filter_subjects(), since=since)
 
     @classmethod
     @asynccontextmanager
