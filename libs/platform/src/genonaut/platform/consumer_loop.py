@@ -20,7 +20,7 @@ import nats.js.errors
 import structlog
 from nats.aio.msg import Msg
 
-from genonaut.contracts import Envelope, UndecodableError
+from genonaut.contracts import UndecodableError
 from genonaut.contracts.streams import Durable
 from genonaut.platform import attempts, dead_letters, metrics
 from genonaut.platform.bus import Bus, PublishError
@@ -205,8 +205,7 @@ class ConsumerLoop:
             decoded: list[tuple[Msg, Recorded]] = []
             for message in messages:
                 try:
-                    envelope = Envelope.from_json(message.data)
-                    decoded.append((message, Recorded.of(envelope, (message.headers or {}).get("traceparent"))))
+                    decoded.append((message, Recorded.received(message.data, message.headers)))
                 except UndecodableError as error:
                     await self._bury(message, error)
             try:

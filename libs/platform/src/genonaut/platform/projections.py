@@ -4,7 +4,7 @@ One may be dropped and rebuilt at any time, so its handlers touch only its own t
 included, from the event.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.contracts import Envelope, Event
 from genonaut.contracts.streams import Durable
+from genonaut.platform.telemetry import accepted
 
 E = TypeVar("E", bound=Event)
 
@@ -28,6 +29,11 @@ class Recorded:
     @classmethod
     def of(cls, envelope: Envelope, traceparent: str | None = None) -> "Recorded":
         return cls(envelope.event(), envelope, traceparent)
+
+    @classmethod
+    def received(cls, payload: bytes, headers: Mapping[str, str] | None) -> "Recorded":
+        """What a message brought, without a traceparent that is none. Raises UndecodableError."""
+        return cls.of(Envelope.from_json(payload), accepted((headers or {}).get("traceparent")))
 
 
 Handler = Callable[[AsyncConnection, E, Envelope], Awaitable[None]]

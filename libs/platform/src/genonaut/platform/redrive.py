@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from genonaut.contracts import Envelope, UndecodableError
+from genonaut.contracts import UndecodableError
 from genonaut.contracts.streams import DURABLES
 from genonaut.platform import dead_letters
 from genonaut.platform.bus import Message
@@ -26,7 +26,7 @@ async def redrive(runtime: Runtime[Any], letter_id: int) -> str | None:
         for consumer in runtime.service.consumers
     }
     try:
-        recorded = Recorded.of(Envelope.from_json(letter.payload), letter.headers.get("traceparent"))
+        recorded = Recorded.received(letter.payload, letter.headers)
         if effect := effects.get(letter.consumer):
             await effect([recorded])
         elif stream := _QUEUES.get(letter.consumer):  # work: somebody with the means for it shall take it

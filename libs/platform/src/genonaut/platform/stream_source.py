@@ -109,5 +109,4 @@ class BusSource:
 
 
 def _read(message: Msg) -> Read:
-    traceparent = (message.headers or {}).get("traceparent")
-    return Read.at(message.metadata.sequence.stream, lambda: Recorded.of(Envelope.from_json(message.data), traceparent))
+    return Read.at(message.metadata.sequence.stream, lambda: Recorded.received(message.data, message.headers))
