@@ -232,12 +232,17 @@ async def test_poison_is_parked_whole_and_its_neighbours_go_on(toy) -> None:
             raise ValueError("I never work")
         handled.append(event.user_id)
 
-    poison = envelope(bad)
+    def dead() -> float:
+        labels = {"consumer": DURABLE.name, "type": UserRegistered.type, "outcome": "dead"}
+        return metrics.REGISTRY.get_sample_value("events_consumed_total", labels) or 0.0
+
+    poison, before = envelope(bad), dead()
     async with consuming(toy, Consumer.react(DURABLE, react)):
         await publish(toy, poison, envelope(good), traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
         await toy.platform.settled(DURABLE)
 
     assert handled == [good]
+    assert dead() == before + 1
     (letter,) = await letters(toy)
     assert (letter.consumer, letter.subject) == (DURABLE.name, SUBJECT)
     assert letter.error == "ValueError: I never work"

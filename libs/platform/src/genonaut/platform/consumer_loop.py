@@ -207,7 +207,7 @@ class ConsumerLoop:
                 try:
                     decoded.append((message, Recorded.received(message.data, message.headers)))
                 except UndecodableError as error:
-                    await self._bury(message, error)
+                    await self._bury(message, error, event_type="undecodable")
             try:
                 if decoded and self.after:
                     await self._wait_for(self.after)
@@ -279,7 +279,7 @@ class ConsumerLoop:
         failures = self._failures.get(key, 0) + (TIMEOUT_WEIGHT if is_timeout(error) else 1)
         if failures >= TRIES or isinstance(error, _CrashingError):
             bound.error("consumer.dead_letter", exc_info=error)
-            await self._bury(message, error)
+            await self._bury(message, error, event_type=envelope.type)
             self._failures.pop(key, None)
             return
         self._failures[key] = failures
@@ -288,7 +288,7 @@ class ConsumerLoop:
         self._count(envelope.type, "retry")
         await message.nak(delay=delay)
 
-    async def _bury(self, message: Msg, error: Exception) -> None:
+    async def _bury(self, message: Msg, error: Exception, *, event_type: str) -> None:
         """Park it, then take it off the stream's hands; the other way round it could be lost."""
         try:
             async with self.database.transaction() as connection:
@@ -307,7 +307,7 @@ class ConsumerLoop:
             log.warning("consumer.parking_failed", consumer=self.durable.name, error=str(trouble))
             await message.nak(delay=random.uniform(1, 3))  # noqa: S311 - jitter
             return
-        self._count("undecodable" if isinstance(error, UndecodableError) else "handled", "dead")
+        self._count(event_type, "dead")
         await message.term()
 
     async def _hand_back(self, messages: Sequence[Msg]) -> None:

@@ -19,7 +19,12 @@ HTTP_DURATION = Histogram(
 )
 HTTP_ACTIVE = Gauge("http_server_active_requests", "Requests and sockets that are being answered.", registry=REGISTRY)
 
-EVENTS_APPENDED = Counter("events_appended_total", "Events committed to the log.", ["type"], registry=REGISTRY)
+EVENTS_APPENDED = Counter(
+    "events_appended_total",
+    "Events appended to the log, those of transactions that were then rolled back included.",
+    ["type"],
+    registry=REGISTRY,
+)
 OUTBOX_PENDING = Gauge(
     "outbox_pending_events",
     "Committed events the bus has yet to acknowledge, up to one batch.",
@@ -40,7 +45,7 @@ EVENTS_PUBLISHED = Counter(
 
 EVENTS_CONSUMED = Counter(
     "events_consumed_total",
-    "Messages by what became of them: ack, retry (delivered again later) or dead (parked).",
+    "Messages by what became of them: ack, retry and postponed (both delivered again later) or dead (parked).",
     ["consumer", "type", "outcome"],
     registry=REGISTRY,
 )
