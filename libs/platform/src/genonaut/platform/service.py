@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +23,7 @@ from genonaut.platform.database import Database
 from genonaut.platform.events import Clock, EventStore, utc_now
 from genonaut.platform.http.documentation import install_documentation
 from genonaut.platform.http.errors import install_errors
-from genonaut.platform.http.health import health_router
+from genonaut.platform.http.health import Check, health_router
 from genonaut.platform.http.lists import install_lists
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.projections import Projection
@@ -64,7 +64,6 @@ class Runtime(Generic[Cfg]):
         return ObjectStore.at(str(self.settings.object_store_url))
 
 
-Check = Callable[[], Awaitable[None]]
 Checks = Mapping[str, Check]
 Background = Callable[[Runtime[Any]], Coroutine[Any, Any, None]]
 Workers = Callable[[Runtime[Any]], AbstractAsyncContextManager[Sequence[ConsumerLoop]]]
