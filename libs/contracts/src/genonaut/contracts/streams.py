@@ -41,6 +41,11 @@ class Stream:
     """How long a message id is remembered. Longer than a relay's retries; the server keeps every id in memory."""
 
     @property
+    def context(self) -> str:
+        """The first word of its subjects: the service that states its events."""
+        return self.prefix.partition(".")[0]
+
+    @property
     def from_log(self) -> bool:
         """Whether all it holds are events of a log, so that it can be filled again."""
         return not (self.work_queue or self.discard_old or self.latest_only)

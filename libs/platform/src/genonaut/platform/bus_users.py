@@ -113,7 +113,7 @@ def system_account(password: str) -> str:
 
 def _publisher(stream: Stream) -> str:
     # What a job is doing is told by the process that does it.
-    return DRIVER if stream is LIVE else stream.prefix.partition(".")[0]
+    return DRIVER if stream is LIVE else stream.context
 
 
 def _reader(durable: Durable) -> str:

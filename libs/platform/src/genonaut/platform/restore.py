@@ -45,7 +45,7 @@ class Restoration:
 
 def streams_of(service: str) -> list[Stream]:
     """The streams that hold the events of the service's log, and can be filled from it."""
-    return [stream for stream in STREAMS if stream.from_log and stream.prefix.partition(".")[0] == service]
+    return [stream for stream in STREAMS if stream.from_log and stream.context == service]
 
 
 async def restore(
