@@ -431,8 +431,9 @@ async def test_a_parked_letter_is_parked_once(toy) -> None:
     (letter,) = await letters(toy)
     assert letter.payload == b"\x00\xff"
     async with toy.database.transaction() as connection:
+        assert await dead_letters.waiting_ids(connection) == [letter.id]
         await dead_letters.mark_redriven(connection, letter.id, toy.clock.now)
-        assert await connection.scalar(text("SELECT count(*) FROM dead_letters WHERE redriven_at IS NULL")) == 0
+        assert await dead_letters.waiting_ids(connection) == []
 
 
 async def test_a_parked_letter_that_fails_again_waits_again(toy) -> None:

@@ -69,6 +69,12 @@ async def waiting(connection: AsyncConnection, *, limit: int = 100) -> list[Dead
     return [_letter(row) for row in rows]
 
 
+async def waiting_ids(connection: AsyncConnection) -> list[int]:
+    """The ids of all that are not redriven yet, oldest first."""
+    query = "SELECT id FROM dead_letters WHERE redriven_at IS NULL ORDER BY id"
+    return list(await connection.scalars(text(query)))
+
+
 async def by_id(connection: AsyncConnection, letter_id: int) -> DeadLetter | None:
     row = (await connection.execute(text(f"{_SELECT} WHERE id = :id"), {"id": letter_id})).one_or_none()
     return _letter(row) if row else None

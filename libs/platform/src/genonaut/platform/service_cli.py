@@ -138,7 +138,7 @@ async def _redrive(name: str, letter_ids: list[int], *, everything: bool) -> int
     async with _runtime(name) as runtime:
         if everything:
             async with runtime.database.reading() as connection:
-                letter_ids = [letter.id for letter in await dead_letters.waiting(connection, limit=100_000)]
+                letter_ids = await dead_letters.waiting_ids(connection)
         for letter_id in letter_ids:
             problem = await redrive(runtime, letter_id)
             failed += problem is not None
