@@ -15,6 +15,7 @@ class Aggregate(Generic[S, C]):
     """What decides: pure functions over one kind of thing. Its streams are named `<name>-<id>`."""
 
     name: str
+    """Without a hyphen: the id is read back from behind the first one."""
     initial: S
     decide: Callable[[C, S], Sequence[Event]]
     """The events a command leads to; none when it changes nothing.
@@ -22,3 +23,7 @@ class Aggregate(Generic[S, C]):
     Raises what the caller shall see when it is refused.
     """
     evolve: Callable[[S, Event], S]
+
+    def __post_init__(self) -> None:
+        if "-" in self.name:
+            raise ValueError(f"aggregate {self.name}: its events would come back with another id")
