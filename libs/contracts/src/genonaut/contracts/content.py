@@ -1,15 +1,18 @@
 """What the content service states: users, tags, images and items."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from genonaut.contracts.event import Event
 from genonaut.contracts.images import StoredImage
 
 SourceType = Literal["items", "auto"]
 ContentType = Literal["text", "image", "video", "audio"]
+
+Score = Annotated[float, AfterValidator(lambda score: score + 0.0)]
+"""Never the negative zero: a log in jsonb does not keep it, so a rebuilt row would differ from the live one."""
 
 
 class UserRegistered(Event, type="content.user.registered"):
@@ -64,7 +67,7 @@ class ItemCreated(Event, type="content.item.created"):
     creator_id: UUID
     tag_ids: list[UUID] = Field(default_factory=list)
     item_metadata: dict[str, Any] = Field(default_factory=dict)
-    quality_score: float = 0.5
+    quality_score: Score = 0.5
     is_private: bool = False
     image: StoredImage | None = None
     job_id: int | None = None
