@@ -123,7 +123,7 @@ def raise_file_limit() -> None:
 
 
 def watched(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A task whose unexpected end ends the process: half a service must not look like a whole one."""
+    """A task whose failure ends the process: half a service must not look like a whole one."""
     task = asyncio.create_task(coroutine, name=name)
 
     def ended(task: asyncio.Task[None]) -> None:
