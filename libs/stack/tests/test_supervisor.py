@@ -189,19 +189,19 @@ def test_a_bus_that_met_a_full_disk_starts_again_when_there_is_room(stack: Local
         tmp_path.chmod(0o755)
         disk.hold(stack.state / "nats")
         before = stack.up("test")["processes"]["nats"]
-        url = Nats(stack.state, environment="test").credentials.of("nats_test")
-        url = f"nats://test:{url}@{before['url'].removeprefix('nats://')}"
-        asyncio.run(_write_until_it_fails(url, disk))
+        bus = Nats(stack.state, environment="test")
+        bus.port = before["port"]
+        asyncio.run(_write_until_it_fails(bus.url(), disk))
 
         disk.free()
 
         assert wait_for(lambda: stack.read()["processes"]["nats"]["restarts"] == 1)
-        asyncio.run(_write(url))
+        asyncio.run(_write(bus.url()))
         stack.down()  # before the disk goes
 
 
 async def _write_until_it_fails(url: str, disk: SmallDisk) -> None:
-    client = await nats_client.connect(url)
+    client = await nats_client.connect(url, allow_reconnect=False)
     await client.jetstream().add_stream(name="FULL", subjects=["full.>"])
     disk.fill()
     with pytest.raises(nats_client.errors.Error):
@@ -210,7 +210,7 @@ async def _write_until_it_fails(url: str, disk: SmallDisk) -> None:
 
 
 async def _write(url: str) -> None:
-    client = await nats_client.connect(url)
+    client = await nats_client.connect(url, allow_reconnect=False)
     await client.jetstream().publish("full.one", b"x", timeout=5)
     await client.close()
 
