@@ -19,13 +19,16 @@ import nats.errors
 import psutil
 import pytest
 
+from genonaut.stack.child import ChildError
 from genonaut.stack.http import get
 from genonaut.stack.inspection import look
 from genonaut.stack.local import LocalStack, StackError
 from genonaut.stack.ports import free_port
-from genonaut.stack.processes import Process
+from genonaut.stack.processes import Plan, Planner, Process
 from genonaut.stack.running import Running
 from genonaut.stack.servers import Nats, Postgres
+from genonaut.stack.site import Site
+from genonaut.stack.supervisor import Supervisor
 from genonaut.testkit.disks import SmallDisk, small_disk
 
 HERE = Path(__file__).parent
@@ -245,6 +248,38 @@ def test_a_server_that_has_to_move_takes_everybody_along(stack: LocalStack) -> N
             return psutil.Process(entry["pid"]).environ()["NATS_URL"].endswith(new_url)
 
         assert wait_for(follows)
+
+
+def test_a_server_that_moved_in_a_start_that_failed_is_followed(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is where the processes look for it, not where the last start tried."""
+    plans = []
+    supervisor = Supervisor(root=HERE, state=state, environment="dev", version="", planner=planned(plans))
+    nats = supervisor._site.nats
+    nats.port = free_port()
+    supervisor._make_plan()
+    elsewhere = free_port()
+    troubles = [ChildError("the first start on it fails")]
+
+    def start() -> None:
+        nats.port = elsewhere
+        if troubles:
+            raise troubles.pop()
+
+    monkeypatch.setattr(nats, "start", start)
+    supervisor._restart_server(nats)
+    assert elsewhere not in plans
+    supervisor._restart_server(nats)
+    assert plans[-1] == elsewhere
+
+
+def planned(ports: list[int]) -> Planner:
+    """Runs nothing; notes where NATS is."""
+
+    def plan(site: Site) -> Plan:
+        ports.append(site.nats.port)
+        return Plan(processes=())
+
+    return plan
 
 
 def test_a_process_that_cannot_start_is_named_with_its_last_words(

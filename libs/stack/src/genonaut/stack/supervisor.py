@@ -88,20 +88,28 @@ class Supervisor:
             server.start()
             if self._stop_asked:
                 return
-        self._plan = self._planner(self._site)
-        self._write_command_env()
+        self._make_plan()
         self._prepare()
         if self._stop_asked:
             return
         self._tell(STARTING, "starting the services")
-        self._running = [self._supervised(process.name) for process in self._plan.processes]
-        for running in self._running:
-            running.start()
+        self._start_processes()
         self._wait_until_ready()
 
-    def _supervised(self, name: str) -> Running:
-        process = next(process for process in self._plan.processes if process.name == name)
-        return Running(process, self._home, self._log(name), cwd=self._site.root)
+    def _make_plan(self) -> None:
+        """What to run, with the servers where they are now; should one have to start again, it is wanted back there."""
+        self._plan = self._planner(self._site)
+        for server in self._site.servers:
+            server.prefer_port = server.port
+        self._write_command_env()
+
+    def _start_processes(self) -> None:
+        self._running = [
+            Running(process, self._home, self._log(process.name), cwd=self._site.root)
+            for process in self._plan.processes
+        ]
+        for running in self._running:
+            running.start()
 
     def _end_orphans(self) -> None:
         """Ends processes of a killed supervisor, whatever they were called then."""
@@ -171,44 +179,42 @@ class Supervisor:
         what = "ended by itself" if server.is_down() else "is stuck until it starts again"
         self._say(f"{server.name} {what}:\n{server.last_words()}")
         server.stop()
-        server.prefer_port = before = server.port
         try:
             server.start()
         except ChildError as error:
             self._say(str(error))
             self._try_servers_at = time.monotonic() + SERVER_PAUSE
             return
-        if server.port != before:
+        if server.port != server.prefer_port:
             self._follow_servers()
         self._write()
 
     def _follow_servers(self) -> None:
         """A server had to move to another port: everything starts again with the new addresses."""
-        self._plan = self._planner(self._site)
-        self._write_command_env()
-        for running in reversed(self._running):
-            running.stop()
-        self._running = [self._supervised(process.name) for process in self._plan.processes]
-        for running in self._running:
-            running.start()
+        self._make_plan()
+        self._stop_processes()
+        self._start_processes()
 
     # Down -----------------------------------------------------------------------------------------------------------
 
     def _take_down(self, *, failed: bool) -> None:
         if not failed:
             self._tell(STOPPING, "stopping")
-        for running in self._running[-1:]:  # the entrance first: nothing new comes in while the others finish
-            running.stop()
-        for running in reversed(self._running):
-            running.ask_to_stop()
-        for running in reversed(self._running):
-            running.stop()
+        self._stop_processes()
         for server in reversed(self._site.servers):
             server.stop()
         if not failed:
             self._tell(STOPPED, "")
         else:
             self._write()
+
+    def _stop_processes(self) -> None:
+        for running in self._running[-1:]:  # the entrance first: nothing new comes in while the others finish
+            running.stop()
+        for running in reversed(self._running):
+            running.ask_to_stop()
+        for running in reversed(self._running):
+            running.stop()
 
     # Telling --------------------------------------------------------------------------------------------------------
 
