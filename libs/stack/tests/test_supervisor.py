@@ -1,6 +1,7 @@
 """Up, down, kill -9, crashes, neighbours: with real servers and tiny services."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -201,6 +202,29 @@ def test_a_bus_that_met_a_full_disk_starts_again_when_there_is_room(stack: Local
         assert wait_for(lambda: stack.read()["processes"]["nats"]["restarts"] == 1)
         asyncio.run(_write(bus.url()))
         stack.down()  # before the disk goes
+
+
+def test_a_full_disk_ends_nobody(stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be started or told now is started and told when there is room."""
+    monkeypatch.setattr("genonaut.stack.local.LEAST_FREE", 1)
+    tmp_path.chmod(0o755)
+    with small_disk(tmp_path / "disk", megabytes=128) as disk:
+        if disk is None:
+            pytest.skip("mounting a small disk takes root")
+        stack = LocalStack(HERE, disk.folder / "state", planner="fake_platform:plan")
+        try:
+            before = stack.up()["processes"]
+            disk.fill()
+            os.kill(before["second"]["pid"], signal.SIGKILL)
+            assert wait_for(lambda: not psutil.pid_exists(before["second"]["pid"]))  # the supervisor has seen its end
+            assert [name for name in NAMES if not alive(before[name]["pid"])] == ["second"]
+
+            disk.free()
+
+            assert wait_for(lambda: pids_by_name(stack)["second"] not in {None, before["second"]["pid"]})
+            assert wait_for(lambda: [one.name for one in look(stack) if not one.ok] == [])
+        finally:
+            stack.down()  # before the disk goes
 
 
 async def _write_until_it_fails(url: str, disk: SmallDisk) -> None:
@@ -505,6 +529,31 @@ def test_restarts_wait_longer_each_time(running: Running, monkeypatch: pytest.Mo
         assert running.look()
     assert pauses == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
     assert running.restarts == 9
+
+
+def test_a_process_that_cannot_be_started_now_is_tried_again_later(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when its pid shall be noted: nobody would find it, so it does not run."""
+    running.start()
+    os.kill(running.child.pid, signal.SIGKILL)
+    assert wait_for(running.look)
+    monkeypatch.setattr("genonaut.stack.child.write_whole", _no_space)
+
+    with pytest.raises(ChildError, match=r"it cannot be started: .*No space left"):
+        wait_for(running.look)
+
+    assert (running.state, running.restarts, running.failures) == ("waiting", 1, 2)
+    living = [child for child in psutil.Process().children() if alive(child.pid)]
+    assert [child for child in living if child.environ().get("NAME") == "it"] == []
+    monkeypatch.undo()
+    assert wait_for(running.look)
+    assert running.state == "starting"
+    assert running.child.pid
+
+
+def _no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_process_that_does_not_listen_is_killed(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,11 +107,17 @@ class Child:
         cwd: Path | None = None,
         account: Account | None = None,
     ) -> None:
-        """Starts the process in a session of its own (a Ctrl-C in the terminal does not reach it)."""
+        """Starts the process in a session of its own (a Ctrl-C in the terminal does not reach it).
+
+        Raises ChildError, and then nothing of it runs.
+        """
         if self._lock is None:
             raise ChildError(f"{self.name}: spawn before claim.")
         self._asked = False
-        log = open_log(self.log)
+        try:
+            log = open_log(self.log)
+        except OSError as error:
+            raise ChildError(f"{self.name} cannot be started: {error}") from error
         self._log_start = os.fstat(log).st_size
         try:
             self._process = subprocess.Popen(  # noqa: S603 - argv is built by this package
@@ -129,7 +135,11 @@ class Child:
             raise ChildError(f"{self.name} cannot be started: {error}") from error
         finally:
             os.close(log)
-        write_whole(self._path("pid"), json.dumps({"pid": self._process.pid, "argv": list(argv)}))
+        try:
+            write_whole(self._path("pid"), json.dumps({"pid": self._process.pid, "argv": list(argv)}))
+        except OSError as error:
+            self._kill(self._process)
+            raise ChildError(f"{self.name} cannot be started: {error}") from error
 
     def exit_code(self) -> int | None:
         """None while it runs or was never started."""
@@ -153,8 +163,7 @@ class Child:
         try:
             self._process.wait(self._grace)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._kill(self._process)
         self._process = None
         self._path("pid").unlink(missing_ok=True)
 
@@ -171,6 +180,11 @@ class Child:
             if descriptor is not None:
                 os.close(descriptor)
         self._lock = self._owner = None
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[bytes]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def _path(self, kind: str = "") -> Path:
         return self.home / (f"{self.name}.{kind}" if kind else self.name)

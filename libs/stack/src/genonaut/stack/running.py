@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from genonaut.stack.child import Child
+from genonaut.stack.child import Child, ChildError
 from genonaut.stack.http import get
 from genonaut.stack.processes import Process
 from genonaut.stack.stackfile import READY, STARTING, STOPPED, WAITING
@@ -35,20 +35,30 @@ class Running:
         self._started_at = time.monotonic()
 
     def look(self) -> bool:
-        """Brings `state` up to date, starting again what ended; whether anything changed."""
+        """Brings `state` up to date, starting again what ended; whether anything changed.
+
+        Raises ChildError when it cannot be started now. It waits then, as after any other end.
+        """
         before = self.state
         if self.state in {STARTING, READY} and self.child.exit_code() is not None:
             if self.state == READY and time.monotonic() - self._started_at > STABLE_SECONDS:
                 self.failures = 0
-            self._start_again_at = time.monotonic() + min(0.25 * 2**self.failures, LONGEST_PAUSE)
-            self.failures += 1
-            self.state = WAITING
+            self._put_off()
         elif self.state == WAITING and time.monotonic() >= self._start_again_at:
             self.restarts += 1
-            self.start()
+            try:
+                self.start()
+            except ChildError:
+                self._put_off()
+                raise
         elif self.state == STARTING and get(self.process.ready, timeout=1.0).ok:
             self.state = READY
         return self.state != before
+
+    def _put_off(self) -> None:
+        self.state = WAITING
+        self._start_again_at = time.monotonic() + min(0.25 * 2**self.failures, LONGEST_PAUSE)
+        self.failures += 1
 
     def why_not_ready(self) -> str:
         """For a person: the answer of its ready URL, or its exit code, and its last words."""

@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -48,6 +49,7 @@ class Supervisor:
         self._server_restarts = dict.fromkeys((server.name for server in self._site.servers), 0)
         self._try_servers_at = 0.0
         self._stop_asked = False
+        self._is_told = True  # whether stack.json says how things are
         self._wake_reader, self._wake_writer = os.pipe()
         self._about: dict[str, Any] = {
             "state": STARTING,
@@ -170,9 +172,16 @@ class Supervisor:
         for server in self._site.servers:
             if time.monotonic() >= self._try_servers_at and (server.is_down() or server.is_stuck()):
                 self._restart_server(server)
-        changes = [running.look() for running in self._running]
-        if any(changes):
+        changes = [self._look_at(running) for running in self._running]
+        if any(changes) or not self._is_told:
             self._write()
+
+    def _look_at(self, running: Running) -> bool:
+        try:
+            return running.look()
+        except ChildError as error:
+            self._say(str(error))
+            return True
 
     def _restart_server(self, server: Server) -> None:
         self._server_restarts[server.name] += 1
@@ -232,15 +241,21 @@ class Supervisor:
         processes = {running.process.name: running.describe() | version for running in self._running}
         ports = {name: entry["port"] for name, entry in servers.items() if entry["port"] and not entry["given"]}
         ports |= {name: int(entry["url"].rpartition(":")[2]) for name, entry in processes.items() if entry["url"]}
-        self._file.write(
-            {
-                **self._about,
-                "urls": dict(self._plan.urls),
-                "notes": list(self._plan.notes),
-                "ports": self._last_ports | ports,
-                "processes": {**servers, **processes},
-            }
-        )
+        content = {
+            **self._about,
+            "urls": dict(self._plan.urls),
+            "notes": list(self._plan.notes),
+            "ports": self._last_ports | ports,
+            "processes": {**servers, **processes},
+        }
+        try:
+            self._file.write(content)
+        except OSError as error:  # a full disk: what runs goes on, and the next look tries again
+            if self._is_told:
+                self._say(f"stack.json cannot be written: {error}")
+            self._is_told = False
+        else:
+            self._is_told = True
 
     def _describe(self, server: Server) -> dict[str, Any]:
         return {
@@ -258,8 +273,9 @@ class Supervisor:
         }
 
     def _say(self, text: str) -> None:
-        sys.stdout.write(f"{_now()} {text}\n")
-        sys.stdout.flush()
+        with suppress(OSError):  # the log is on the disk that may be full
+            sys.stdout.write(f"{_now()} {text}\n")
+            sys.stdout.flush()
 
     def _write_command_env(self) -> None:
         """What `genonaut <service> …` needs to work on this stack, in one private file for each service."""

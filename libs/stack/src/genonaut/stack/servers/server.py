@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -93,8 +94,10 @@ class Server(ABC):
         try:
             self._child.claim()
             self._start_first_good(self._child)
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, OSError | subprocess.SubprocessError):
+                raise ServerError(f"{self.name} cannot be started: {error}") from error
             raise
 
     def stop(self) -> None:
