@@ -287,7 +287,7 @@ async def test_nobody_gets_in_without_a_password(state: Path) -> None:
     postgres, nats, valkey = servers
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(postgres.url(user="postgres", password="guess"))
-    for login in ("", "demo@", "demo:guess@"):
+    for login in ("", "dev-admin@", "dev-admin:guess@", "nobody:guess@"):
         with pytest.raises(ServerError, match="Authorization Violation"):
             account_info(f"nats://{login}127.0.0.1:{nats.port}")
     with socket.create_connection(("127.0.0.1", valkey.port)) as connection:

@@ -79,6 +79,3 @@ class Latent:
     width: int
     height: int
     batch: tuple[Picture, ...]
-
-
-Images = tuple[Picture, ...]
