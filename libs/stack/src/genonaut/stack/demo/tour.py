@@ -106,7 +106,7 @@ class Tour:
             path = f"{ROUTE}/{self.job_id}/events"
             try:
                 with self.api.stream("GET", path, headers=headers, timeout=30) as stream:
-                    stream.raise_for_status()
+                    _refuse_errors(stream)
                     for event_id, data in _server_sent_events(_until(deadline, stream.iter_lines())):
                         last_event_id = event_id or last_event_id
                         if data.get("type") != "job":
@@ -132,7 +132,7 @@ class Tour:
         """The gallery item, and its picture saved in `folder`, checked against the hash that names it."""
         item = self.json("GET", f"/api/v1/content/{item_id}")
         answer = self.api.get(f"/api/v1/images/{item['image']['sha256']}")
-        answer.raise_for_status()
+        _refuse_errors(answer)
         found = hashlib.sha256(answer.content).hexdigest()
         if found != item["image"]["sha256"]:
             raise DemoError(f"The image of item {item_id} has the hash {found}.")
@@ -208,8 +208,7 @@ class Tour:
     def json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """The body of a good answer. Raises DemoError for another one."""
         answer = self.api.request(method, path, **request)
-        if answer.is_error:
-            raise DemoError(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
+        _refuse_errors(answer)
         body: dict[str, Any] = answer.json()
         return body
 
@@ -220,6 +219,14 @@ class Tour:
                 return seen
             time.sleep(0.1)
         raise DemoError(f"Waited {within:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
+
+
+def _refuse_errors(answer: httpx.Response) -> None:
+    """Raises DemoError with what an answer says that is no good one, a streamed one too."""
+    if answer.is_error:
+        answer.read()
+        asked = answer.request
+        raise DemoError(f"{asked.method} {asked.url.path} answered {answer.status_code}: {answer.text[:500]}")
 
 
 def _until(deadline: float, lines: Iterator[str]) -> Iterator[str]:
