@@ -13,7 +13,10 @@ from genonaut.stack.site import Site
 DATABASE_SERVICES = ("content", "generation", "analytics", "notifications")
 
 # A process sees the caller's environment, settings in it, but not what names our servers or opens them.
-_KEPT_BACK = {"DATABASE_URL", "DATABASE_ADMIN_URL", "NATS_URL", "REDIS_URL", "API_SECRET_KEY", "API_HOST", "API_PORT"}
+_KEPT_BACK = {
+    *("DATABASE_URL", "DATABASE_ADMIN_URL", "DATABASE_SUPERUSER_URL", "NATS_URL", "NATS_SYSTEM_URL", "REDIS_URL"),
+    *("API_SECRET_KEY", "API_HOST", "API_PORT"),
+}
 _KEPT_BACK_FAMILIES = ("DB_PASSWORD_", "PYTHON")
 SAID = (
     *("API_HOST", "API_PORT", "COMFYUI_URLS", "DATABASE_URL", "NATS_URL", "REDIS_URL", "OBJECT_STORE_URL"),
