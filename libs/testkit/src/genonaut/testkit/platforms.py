@@ -129,23 +129,26 @@ def own_database(postgres: Postgres, template: str) -> Iterator[str]:
     """The superuser's URL of a fresh copy of the template, dropped afterwards."""
     url = fresh_database(postgres, template=template)
     name = make_url(url).database
-
-    as_superuser(postgres, f'ALTER DATABASE "{name}" OWNER TO genonaut_admin')
-    yield url
-    as_superuser(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+    try:
+        as_superuser(postgres, f'ALTER DATABASE "{name}" OWNER TO genonaut_admin')
+        yield url
+    finally:
+        as_superuser(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @asynccontextmanager
 async def provisioned(superuser_url: str, nats_server: Nats, folder: Path) -> AsyncIterator[Platform]:
     """A platform on this database, whose streams are empty and their durables new. Files go into the folder."""
     bus = await Bus.connect(nats_server.url(), name="test")
-    for stream in STREAMS:
-        await _forget(bus, stream.name)
-    await provision_bus(nats_server.url())
-    objects = folder / "objects"
-    objects.mkdir()
-    yield Platform(superuser_url, nats_server, bus, objects.as_uri())
-    await bus.close()
+    try:
+        for stream in STREAMS:
+            await _forget(bus, stream.name)
+        await provision_bus(nats_server.url())
+        objects = folder / "objects"
+        objects.mkdir()
+        yield Platform(superuser_url, nats_server, bus, objects.as_uri())
+    finally:
+        await bus.close()
 
 
 @pytest.fixture
