@@ -8,7 +8,7 @@ import pytest
 from genonaut.stack import logs
 from genonaut.stack.credentials import Credentials
 from genonaut.stack.files import write_whole
-from genonaut.stack.logs import last_lines, open_log
+from genonaut.stack.logs import last_lines, open_log, rotate
 from genonaut.stack.ports import Ports
 
 
@@ -25,6 +25,20 @@ def test_a_log_past_its_limit_is_set_aside_at_the_next_start(tmp_path: Path, mon
     append(path, "more\n")
     assert path.read_text() == "short\nmore\n"
     assert (tmp_path / "logs/it.log.1").read_text() == "first start\n"
+
+
+def test_a_log_is_rotated_while_its_process_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "LIMIT", 10)
+    path = tmp_path / "it.log"
+    with open(open_log(path), "a", buffering=1) as log:  # noqa: PTH123 - as the process has it
+        log.write("short\n")
+        rotate(path)
+        log.write("and more\n")
+        rotate(path)
+        log.write("after\n")
+    assert (tmp_path / "it.log.1").read_text() == "short\nand more\n"
+    assert path.read_bytes() == b"after\n"
+    assert last_lines(path, since=9) == "    after"
 
 
 def test_last_lines_begin_with_the_latest_start(tmp_path: Path) -> None:

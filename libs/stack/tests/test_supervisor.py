@@ -306,6 +306,15 @@ def planned(ports: list[int]) -> Planner:
     return plan
 
 
+def test_the_log_of_a_process_that_runs_for_long_does_not_grow_for_ever(stack: LocalStack) -> None:
+    stack.up()
+    log = stack.state / "logs/second.log"
+    os.truncate(log, 6_000_000)
+    get(stack.read()["processes"]["first"]["url"] + "/crash")  # so that the supervisor looks soon
+    assert wait_for(lambda: log.stat().st_size == 0)
+    assert log.with_name("second.log.1").stat().st_size == 6_000_000
+
+
 def test_a_process_that_cannot_start_is_named_with_its_last_words(
     stack: LocalStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from genonaut.stack.child import Child, ChildError
 from genonaut.stack.files import write_whole
+from genonaut.stack.logs import rotate
 from genonaut.stack.processes import Plan, Planner, asked_for
 from genonaut.stack.running import Running
 from genonaut.stack.servers import Server
@@ -165,8 +166,15 @@ class Supervisor:
     def _look_after(self) -> None:
         while not self._stop_asked:
             self._look()
+            self._rotate_logs()
             settled = all(running.state == READY for running in self._running)
             self._pause(IDLE_PAUSE if settled else BUSY_PAUSE)
+
+    def _rotate_logs(self) -> None:
+        names = [server.name for server in self._site.servers] + [running.process.name for running in self._running]
+        for name in names:
+            with suppress(OSError):  # no room to set it aside: the next look tries again
+                rotate(self._log(name))
 
     def _look(self) -> None:
         for server in self._site.servers:
