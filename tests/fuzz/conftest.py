@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def examples() -> int:
     """How many requests are thought of for each operation and kind. FUZZ_EXAMPLES says it; `make fuzz` takes it."""
-    return int(os.environ.get("FUZZ_EXAMPLES", "4"))
+    return int(os.environ.get("FUZZ_EXAMPLES", "2"))
 
 
 @pytest.fixture(scope="session")

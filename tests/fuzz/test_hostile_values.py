@@ -14,6 +14,8 @@ from genonaut.testkit.fuzzing import faults_of
 
 pytestmark = pytest.mark.timeout(0)
 
+LONG = 10
+"""Examples from which on everything is tried."""
 ENCODED = [
     "%00",
     "a%00b",
@@ -112,8 +114,10 @@ def document(stack) -> dict[str, Any]:
     return stack.json("GET", "/openapi.json")
 
 
-def test_every_parameter_of_a_path_and_a_query(stack, document, capsys) -> None:
-    asked, faults = 0, []
+def test_every_parameter_of_a_path_and_a_query(stack, document, examples, capsys) -> None:
+    """In short, every third value: each of them at many places, and each place with many of them."""
+    step = 1 if examples >= LONG else 3
+    asked, thought_of, faults = 0, 0, []
     for method, path, operation in operations(document):
         targets = [filled(path, value) for value in ENCODED] if "{" in path else []
         for parameter in operation.get("parameters", []):
@@ -122,8 +126,10 @@ def test_every_parameter_of_a_path_and_a_query(stack, document, capsys) -> None:
                 targets += [f"{filled(path)}?{name}={value}" for value in ENCODED]
                 targets.append(f"{filled(path)}?{'&'.join([f'{name}=1'] * 200)}")
         for target in targets:
-            faults += wrong(raw(stack.api, method, target))
-            asked += 1
+            thought_of += 1
+            if thought_of % step == 0:
+                faults += wrong(raw(stack.api, method, target))
+                asked += 1
     with capsys.disabled():
         print(f"\n{asked} requests")
     assert not faults, "\n".join(faults)

@@ -280,6 +280,15 @@ async def test_after_an_early_answer_the_rest_of_the_body_has_little_time(small:
     assert (await client.answer())[0] == 200
     await client.say(b"x" * 1_000_000, GET % b"next")
     assert (await client.answer())[0] == 200  # it was taken and thrown away
+    client.writer.transport.abort()
+    await eventually(lambda: not small.connections)
+
+    long_after = await small.connect(early)
+    assert (await long_after.answer())[0] == 200
+    await long_after.say(b"x" * 1_000_000)
+    await eventually(lambda: any(each._head_left == LIMITS.head_bytes and each.cycle for each in small.connections))
+    await long_after.say(POST + b"X: " + b"y" * 1000)
+    assert_problem(await long_after.answer(), 431, "HEAD_TOO_LARGE")
 
     stuck = await small.connect(early)
     assert (await stuck.answer())[0] == 200
@@ -370,6 +379,7 @@ async def test_when_all_are_busy_a_new_connection_is_a_503(small: World, newly_r
     assert_problem((status, headers, body), 503, "NO_ROOM")
     assert headers["retry-after"] == "2"
     assert newly_refused("no_room") == 1
+    assert len(small.connections) == LIMITS.connections  # who is turned away takes nobody's place
     small.app.release.set()
     assert [(await client.answer())[0] for client in busy] == [200] * LIMITS.connections
     assert (await small.get())[0] == 200

@@ -245,9 +245,6 @@ class Connection(Draining, HttpToolsProtocol):
     def _refuse(self, problem: Problem, reason: str) -> None:
         """Says why, unless an answer to the request has begun, and closes."""
         begun = self.cycle.response_started if self._is_answering() else self._in_message
-        if self._is_answering():
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         if not begun:
             self._write(problem)
         self.end(reason)
