@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -61,6 +62,14 @@ def test_they_are_started_alike(processes: dict[str, Process]) -> None:
         else:
             started = ["-m", f"genonaut.{container['command'][0]}", *container["command"][1:]]
         assert list(process.argv[: len(started)]) == started, name
+
+
+def test_each_process_is_itself_on_the_bus(processes: dict[str, Process], tmp_path: Path) -> None:
+    made = contents(Passwords(tmp_path), "prod", "genonaut")
+    for name, process in processes.items():
+        if name != "comfyui-simulator":
+            logins = [process.env["NATS_URL"], made[f"{name}/nats_url"]]
+            assert [urlsplit(url).username for url in logins] == [f"prod-{name}"] * 2
 
 
 def test_the_secrets_of_each_container_are_made(tmp_path: Path) -> None:
