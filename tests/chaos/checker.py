@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from chaos.bus import contents
 from chaos.faults import Fault, Poison
 from chaos.load import NOT_FOUND, Promises
-from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, NOTIFICATIONS, REQUESTS, stream_of
+from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, NOTIFICATIONS, REQUESTS, STREAMS, stream_of
 from genonaut.platform.bus import Bus
 from genonaut.testkit.stacks import Stack
 
@@ -150,6 +150,7 @@ def _counts(facts: Facts) -> dict[str, int]:
         "answers": promises.answers.total(),
         "answers with success": sum(n for status, n in promises.answers.items() if status.startswith("2")),
         "jobs accepted": len(promises.jobs),
+        "jobs watched to their end": promises.watched,
         "jobs in the log": len(facts.ends),
         **{f"jobs {end}": ends[end] for end in ENDS.values()},
         "items accepted": len(promises.items),
@@ -288,6 +289,19 @@ def _every_event_of_a_stream_is_in_its_log(facts: Facts) -> Iterator[str]:
         for envelope in facts.streams[stream.name]:
             if envelope["id"] not in logged:
                 yield f"{envelope['type']} {envelope['id']} was told and never committed"
+
+
+@rule
+def _the_bus_is_as_it_was_provisioned(facts: Facts) -> Iterator[str]:
+    async def read(bus: Bus) -> set[str]:
+        names = {str(info.config.name) for info in await bus.jetstream.streams_info()}
+        consumers = [info for name in names for info in await bus.jetstream.consumers_info(name)]
+        return names | {info.config.durable_name for info in consumers if info.config.durable_name}
+
+    wanted = {each.name for each in (*STREAMS, *DURABLES)}
+    there: set[str] = facts.stack.on_bus(read)
+    for name in wanted ^ there:
+        yield f"{name} is {'gone' if name in wanted else 'there, and nobody made it'}"
 
 
 @rule

@@ -6,6 +6,7 @@ What was answered with an error, or not at all, may have happened or not.
 
 import asyncio
 import itertools
+import json
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,12 @@ import httpx
 
 TAGS = ("sea", "night-sky", "oil-painting", "portrait", "forest", "city")
 TIMEOUT = 6.0
-NOT_FOUND, INTERNAL_ERROR = 404, 500
+OK, NOT_FOUND, INTERNAL_ERROR = 200, 404, 500
+ENDS = {"completed", "failed", "cancelled"}
+WATCHED = 0.3
+"""Of the jobs."""
+AGAIN_SECONDS = 0.5
+"""Before somebody whose stream broke comes back."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Promises:
     """Jobs whose cancel got no clear answer."""
     items: dict[int, Promise] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    watched: int = 0
+    """Jobs that somebody watched to their end."""
     answers: Counter[str] = field(default_factory=Counter)
     """By status code, or the name of the error of those that never came."""
 
@@ -90,6 +98,7 @@ class Load:
         self._fickle = self.promises.people.pop()  # asks for nothing, so that it matters to nobody what they want
 
     async def run(self, over: asyncio.Event) -> None:
+        self._over = over
         actions, weights = zip(*self._actions, strict=True)
         async with self._client() as self._http, asyncio.TaskGroup() as tasks:
             while not over.is_set():
@@ -120,6 +129,8 @@ class Load:
         if answer := await self._ask("POST", "/api/v1/generation-jobs", json=body):
             job_id = answer["id"]
             self.promises.jobs[job_id] = Promise(job_id, owner, private)
+            if self._random.random() < WATCHED:
+                await self._follow(self.promises.jobs[job_id])
 
     async def _cancel_job(self) -> None:
         """One of the latest, which has hardly begun."""
@@ -184,6 +195,31 @@ class Load:
     async def _look_at_analytics(self) -> None:
         await self._ask("GET", "/api/v1/analytics/generation/overview", params={"days": 1})
 
+    async def _follow(self, promise: Promise) -> None:
+        """Watches the job's log as it happens, from connection to connection, until it ends or the load does."""
+        seen = _Seen(f"/api/v1/generation-jobs/{promise.id}/events")
+        while not (self._over.is_set() or seen.ended):
+            try:
+                await self._watch(seen, viewer=promise.owner)
+            except httpx.TransportError as error:
+                self.promises.answers[f"watching: {type(error).__name__}"] += 1
+            if not seen.ended:
+                await asyncio.sleep(AGAIN_SECONDS)
+        self.promises.broken += seen.broken
+        self.promises.watched += seen.ended
+
+    async def _watch(self, seen: "_Seen", *, viewer: Person) -> None:
+        """One connection."""
+        headers = {"Last-Event-ID": str(seen.position)}
+        query = {"user_id": viewer.id}
+        async with self._http.stream("GET", seen.path, params=query, headers=headers) as answer:
+            self.promises.answers[f"watching: {answer.status_code}"] += 1
+            if answer.status_code == NOT_FOUND:
+                seen.broken.append(f"{seen.path} was accepted and is not there")
+            if answer.status_code == OK:
+                async for line in answer.aiter_lines():
+                    seen.hear(line)
+
     # How they ask
 
     async def _ask(
@@ -222,3 +258,23 @@ class Load:
 
     def _any(self, promises: dict[int, Promise]) -> Promise | None:
         return promises[self._random.choice(list(promises))] if promises else None
+
+
+@dataclass
+class _Seen:
+    """What somebody has been told of a job who watches it."""
+
+    path: str
+    position: int = 0
+    ended: bool = False
+    broken: list[str] = field(default_factory=list)
+
+    def hear(self, line: str) -> None:
+        """A line of Server-Sent Events. Every event of the log comes once, in order; progress has no place there."""
+        name, _, value = line.partition(": ")
+        if name == "id":
+            if int(value) != self.position + 1:
+                self.broken.append(f"{self.path} told {value} after {self.position}")
+            self.position = int(value)
+        if name == "data" and "sequence" in (told := json.loads(value)):
+            self.ended |= told["status"] in ENDS

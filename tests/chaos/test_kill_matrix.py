@@ -19,3 +19,4 @@ def test_every_promise_is_kept_whatever_happens_to_whom(tmp_path: Path) -> None:
 
     assert report.violations == []
     assert report.counts["jobs completed"] > 50
+    assert report.counts["jobs watched to their end"] > 10
