@@ -7,8 +7,6 @@ it says where to look, the other benchmarks say what was won. The baseline is th
 """
 
 import argparse
-import asyncio
-import contextlib
 import cProfile
 import pstats
 import re
@@ -16,13 +14,11 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 from bench_analytics import Subjects
-from bench_relay import IN_ONE_COMMIT, commit
-from harness import cost, quiet_logs, servers, show, table, until
+from bench_relay import IN_ONE_COMMIT, commit, relayed
+from harness import cost, quiet_logs, servers, show, table
 from requests_served import publish, requests
-from sqlalchemy import text
 
 from genonaut.platform.events import EventStore
-from genonaut.platform.relay import Relay
 
 SHOWN = 8
 
@@ -60,24 +56,12 @@ async def bench(events: int) -> None:
             tables.append(await profiled("A request into analytics", events, subjects.whole, subjects.forget))
         async with site.database("content") as database:
             store = EventStore(database, source="genonaut/content")
-
-            async def is_empty() -> bool:
-                async with database.reading() as connection:
-                    return not await connection.scalar(text("SELECT EXISTS (SELECT FROM outbox)"))
-
-            async def relay() -> None:
-                running = asyncio.create_task(Relay(database, bus, schema="content", source="genonaut/content").run())
-                await until(is_empty, within=120, what="the outbox to empty", every=0.02)
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
-
             streams = iter(range(1000))
             tables.append(
                 await profiled(
                     "An event through the relay",
                     events,
-                    relay,
+                    lambda: relayed(database, bus),
                     lambda: commit(database, store, events, str(next(streams))),
                 )
             )

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import ItemCreated
 from genonaut.contracts.streams import CONTENT
-from genonaut.platform.bus import Message
+from genonaut.platform.bus import Bus, Message
 from genonaut.platform.database import Database
 from genonaut.platform.events import EventStore, utc_now
 from genonaut.platform.relay import Relay
@@ -56,27 +56,31 @@ def messages(events: int) -> list[Message]:
     return [Message(CONTENT.subject(each.type, each.subject), each.to_json(), str(each.id)) for each in envelopes]
 
 
+async def relayed(database: Database, bus: Bus) -> None:
+    """Returns when a relay has emptied the outbox of `content`."""
+
+    async def is_empty() -> bool:
+        async with database.reading() as connection:
+            return not await connection.scalar(text("SELECT EXISTS (SELECT FROM outbox)"))
+
+    running = asyncio.create_task(Relay(database, bus, schema="content", source="genonaut/content").run())
+    try:
+        await until(is_empty, within=120, what="the outbox to empty", every=0.02)
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
 async def bench(events: int) -> None:
     rows = {}
     async with servers() as site, site.database("content") as database, site.bus() as bus:
         groups = site.processes()
         store = EventStore(database, source="genonaut/content")
-
-        async def is_empty() -> bool:
-            async with database.reading() as connection:
-                return not await connection.scalar(text("SELECT EXISTS (SELECT FROM outbox)"))
-
-        async def relaying() -> None:
-            running = asyncio.create_task(Relay(database, bus, schema="content", source="genonaut/content").run())
-            await until(is_empty, within=120, what="the outbox to empty", every=0.02)
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-
         ready = messages(events)
         rows["messages from memory, in batches"] = await cost(lambda: bus.publish(CONTENT.name, ready), groups)
         rows["(appending to log and outbox)"] = await cost(lambda: commit(database, store, events), groups)
-        rows["the relay"] = await cost(relaying, groups)
+        rows["the relay"] = await cost(lambda: relayed(database, bus), groups)
     costs = table(
         f"{events:,} events from the outbox to the stream, synced", "", "events/s", "CPU µs: Python", "postgres", "nats"
     )

@@ -94,6 +94,8 @@ def _folder() -> Iterator[Path]:
 @contextlib.asynccontextmanager
 async def servers() -> AsyncIterator[Servers]:
     """Started with an empty state, provisioned, and gone afterwards. They sync as production's do."""
+    if task := asyncio.current_task():  # who is told to end stops them, too
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with _folder() as folder:
         postgres, nats = Postgres(folder), Nats(folder, environment="test")
         try:
