@@ -15,7 +15,13 @@ from genonaut.testkit.platforms import eventually
 from genonaut.testkit.serving import serving
 
 LIMITS = Limits(
-    connections=4, head_bytes=1000, head_seconds=1, body_seconds=1, body_bytes_per_second=1000, stuck_seconds=1
+    connections=4,
+    head_bytes=1000,
+    head_seconds=1,
+    body_seconds=1,
+    body_bytes_per_second=1000,
+    whole_body_seconds=3,
+    stuck_seconds=1,
 )
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -263,6 +269,13 @@ async def test_a_body_as_slow_as_allowed_is_read(small: World) -> None:
         await asyncio.sleep(0.1)
 
     assert (await client.answer())[2] == b"4000"
+
+
+async def test_a_body_that_began_fast_has_to_end_in_time(small: World) -> None:
+    client = await small.connect(POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 99_000)
+
+    assert_problem(await client.answer(), 408, "REQUEST_TIMEOUT")
+    await eventually(lambda: small.app.disconnected == 1)
 
 
 async def test_a_slow_answer_is_not_the_clients_fault(small: World) -> None:

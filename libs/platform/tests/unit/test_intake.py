@@ -1,5 +1,6 @@
 """What is read of a request, and what is refused before anybody acts on it: all of it 4xx, none of it 500."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ def application(*routers: APIRouter) -> FastAPI:
     for router in routers:
         app.include_router(router)
     install_errors(app, clock=lambda: NOW, statement_timeout_ms=15_000)
-    install_middleware(app, max_body_bytes=2000)
+    install_middleware(app, max_body_bytes=2000, body_limits={"/api/v1/uploads": 10_000}, body_room=15_000)
     return app
 
 
@@ -169,6 +170,43 @@ async def test_a_streamed_body_is_counted(http: httpx.AsyncClient, path: str) ->
 
     assert (response.status_code, response.json()["error_code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert sent < 2500  # the rest was not even asked for
+
+
+async def test_there_is_room_for_so_many_bytes_of_bodies_at_once() -> None:
+    enough = asyncio.Event()
+    arrived = asyncio.Queue[None]()
+
+    async def body(size: int) -> AsyncIterator[bytes]:
+        yield b"x" * size
+        arrived.put_nowait(None)
+        await enough.wait()
+        yield b""
+
+    router = Router(prefix="/api/v1")
+
+    @router.post("/uploads")
+    async def uploaded(request: Request) -> int:
+        return len(await request.body())
+
+    transport = httpx.ASGITransport(application(router, things))
+    client = httpx.AsyncClient(transport=transport, base_url="http://uploads/api/v1")
+    async with client as http, asyncio.TaskGroup() as tg:
+        first = tg.create_task(http.post("/uploads", content=body(10_000), headers={"content-length": "10000"}))
+        await arrived.get()
+        refused = await http.post("/uploads", content=b"x" * 5001)
+        fits = await http.post("/uploads", content=b"x" * 5000)
+        usual = await http.post("/things/stream", content=b"x" * 2000)
+        second = tg.create_task(http.post("/uploads", content=body(5000), headers={"content-length": "5000"}))
+        await arrived.get()
+        still_usual = await http.post("/things/stream", content=b"x" * 2000)
+        enough.set()
+        held = [(await first).json(), (await second).json()]
+        again = await http.post("/uploads", content=b"x" * 10_000)
+
+    assert (refused.status_code, refused.json()["error_code"]) == (503, "NO_ROOM")
+    assert refused.headers["Retry-After"] == "2"
+    assert [fits.json(), usual.json(), still_usual.json(), again.json()] == [5000, 2000, 2000, 10_000]
+    assert held == [10_000, 5000]
 
 
 ANYTHING = st.recursive(

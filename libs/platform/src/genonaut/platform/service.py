@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+BODY_ROOM = 128 * 1024 * 1024
+"""Bytes of all the bodies that a process holds at the same time."""
+
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
 
 
@@ -193,7 +196,7 @@ class Service(Generic[Cfg]):
         install_documentation(app)
         install_errors(app, clock=clock, statement_timeout_ms=settings.statement_timeout_ms)
         install_lists(app, secret=settings.api_secret_key.get_secret_value())
-        install_middleware(app, body_limits=self.body_limits)
+        install_middleware(app, body_limits=self.body_limits, body_room=BODY_ROOM)
         return app
 
     def serve(self) -> None:

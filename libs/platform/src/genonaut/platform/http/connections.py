@@ -51,6 +51,9 @@ class Limits:
     """How long a body may be slower than `body_bytes_per_second`."""
     body_bytes_per_second: int = 1024
     """On average, while the server would read more."""
+    whole_body_seconds: float = 300.0
+    """How long a body may take however fast it began, as what has come is held in memory. Waiting for the server to
+    read does not count."""
     stuck_seconds: float = 60.0
     """How long a client may take next to nothing of what waits for it."""
 
@@ -229,7 +232,8 @@ class Connection(Draining, HttpToolsProtocol):
         elif self._in_message and not self.flow.read_paused:
             self._body_seconds += 1
             late = self._body_seconds - limits.body_seconds
-            if self._body_bytes < late * limits.body_bytes_per_second:
+            too_slow = self._body_bytes < late * limits.body_bytes_per_second
+            if too_slow or self._body_seconds > limits.whole_body_seconds:
                 self._refuse(BODY_TOO_SLOW, "body_too_slow")
 
     def end(self, reason: str) -> None:

@@ -75,20 +75,22 @@ def install_middleware(
     *,
     max_body_bytes: int = DEFAULT_BODY_LIMIT,
     body_limits: Mapping[str, int] | None = None,
+    body_room: int | None = None,
     on_served: Observer | None = None,
     show_route: bool = True,
 ) -> None:
     """Surrounds `app`. Called last, after `install_errors`; the app has `redirect_slashes=False`.
 
-    `body_limits` are bytes by path prefix, the longest prefix wins; other paths take `max_body_bytes`. `on_served`
-    is told about every finished HTTP request and must not block. `show_route=False` for a server that strangers
-    talk to: then X-Genonaut-Route is not sent.
+    `body_limits` are bytes by path prefix, the longest prefix wins; other paths take `max_body_bytes`. `body_room` is
+    bytes of all the bodies that are held at the same time; None for a server that passes them on. `on_served` is told
+    about every finished HTTP request and must not block. `show_route=False` for a server that strangers talk to: then
+    X-Genonaut-Route is not sent.
     """
     if not app.user_middleware or getattr(app.user_middleware[0].cls, "__name__", "") != Boundary.__name__:
         raise TypeError("install_errors comes before install_middleware: it answers for what is refused here")
     # Inside the boundary, which answers for it, and outside everything that may read a body.
     limits = {"": max_body_bytes, **(body_limits or {})}
-    app.user_middleware.insert(1, Middleware(Intake, body_limits=limits))
+    app.user_middleware.insert(1, Middleware(Intake, body_limits=limits, room=body_room))
     app.add_middleware(RequestContext, on_served=on_served, show_route=show_route)
 
 
