@@ -84,6 +84,21 @@ class TestPoison:
 
         assert await toy.greetings() == 7
 
+    async def test_a_letter_of_an_earlier_stream_does_not_pass_for_one_of_this_event(
+        self, toy, mend, live, statement, poisonous, poison, monkeypatch
+    ) -> None:
+        """A stream that is made anew counts from 1 again."""
+        monkeypatch.setattr(consumer_loop, "TRIES", 1)
+        async with live(Consumer.follow(poisonous, batch=10)):
+            await toy.history(users=1)
+            await toy.store.execute(*poison())
+            await greeted(toy, 2)
+            await eventually(lambda: toy.scalar("SELECT 1 = count(*) FROM dead_letters"))
+            await statement("UPDATE content.dead_letters SET stored_at = stored_at - interval '1 day'")
+            await statement("UPDATE content.greeted SET greetings = 99")
+            with pytest.raises(ReplayRefusedError, match=r"1 events were skipped .* --allow-loss"):
+                await mend(poisonous)
+
     async def test_what_is_undecodable_in_the_log_is_left_out_too(
         self, toy, look, mend, statement, people_projection
     ) -> None:

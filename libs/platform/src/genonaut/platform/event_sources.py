@@ -24,20 +24,29 @@ Take = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True)
-class Read:
-    """One entry of a source."""
+class Place:
+    """Where an entry is in its source."""
 
     position: int
     """In the log or the stream."""
+    stored_at: datetime | None = None
+    """When the stream took it, because one that is made anew counts from 1 again; a log never does, and has None."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """One entry of a source."""
+
+    place: Place
     recorded: Recorded | None
     """None when it cannot be decoded."""
 
     @classmethod
-    def at(cls, position: int, decode: Callable[[], Recorded]) -> "Read":
+    def at(cls, place: Place, decode: Callable[[], Recorded]) -> "Read":
         try:
-            return cls(position, decode())
+            return cls(place, decode())
         except UndecodableError:
-            return cls(position, None)
+            return cls(place, None)
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ class LogSource:
                 yield [self._read(row) for row in rows]
 
     def _read(self, row: RowMapping) -> Read:
-        return Read.at(row["position"], lambda: to_recorded(row, f"genonaut/{self._service}"))
+        return Read.at(Place(row["position"]), lambda: to_recorded(row, f"genonaut/{self._service}"))
 
     async def _last_position(self, connection: AsyncConnection) -> int:
         return int(await connection.scalar(text(f"SELECT max(position) FROM {self._service}.events")) or 0)

@@ -21,7 +21,7 @@ from genonaut.platform import inbox
 from genonaut.platform.bus import Bus
 from genonaut.platform.comparison import Comparison, Range, TableComparison, hour
 from genonaut.platform.database import Database, is_outage, is_timeout
-from genonaut.platform.event_sources import LOCK_SECONDS, Beginning, LogSource, Read, Source, Take
+from genonaut.platform.event_sources import LOCK_SECONDS, Beginning, LogSource, Place, Read, Source, Take
 from genonaut.platform.projections import Projection, Recorded
 from genonaut.platform.stream_source import BusSource
 
@@ -61,7 +61,7 @@ class Report:
     failed: int = 0
     """Events whose handler raised. They, and the undecodable ones, are left out as live leaves them out."""
     first_failure: str | None = None
-    skipped: list[int] = field(default_factory=list)
+    skipped: list[Place] = field(default_factory=list)
     """Where the undecodable and the failed ones are in their source."""
 
     @property
@@ -177,20 +177,22 @@ class Rebuild:
         if reasons:
             raise ReplayRefusedError(f"{'; '.join(reasons)}. If that is what you want, say --allow-loss")
 
-    async def _parked(self, connection: AsyncConnection, positions: Sequence[int]) -> int:
+    async def _parked(self, connection: AsyncConnection, places: Sequence[Place]) -> int:
         """How many of these live has skipped too. An inline projection skips nothing: the command fails."""
-        if self.projection.source is None or not positions:
+        if self.projection.source is None or not places:
             return 0
         query = f"""
-            SELECT count(DISTINCT stream_sequence) FROM {self.service}.dead_letters
-            WHERE consumer = :consumer AND stream_sequence = ANY(:positions) AND redriven_at IS NULL
-        """
-        return int(
-            await connection.scalar(
-                text(query), {"consumer": self.projection.source.name, "positions": list(positions)}
+            SELECT count(*) FROM {self.service}.dead_letters
+            WHERE consumer = :consumer AND redriven_at IS NULL AND (stream_sequence, stored_at) IN (
+                SELECT * FROM unnest(CAST(:positions AS bigint[]), CAST(:times AS timestamptz[]))
             )
-            or 0
-        )
+        """
+        skipped = {
+            "consumer": self.projection.source.name,
+            "positions": [place.position for place in places],
+            "times": [place.stored_at for place in places],
+        }
+        return int(await connection.scalar(text(query), skipped) or 0)
 
     async def _read(self, source: Source, report: Report, progress: Callable[[int], None] = lambda _: None) -> None:
         """Applies what the source has up to its end, and leaves out hours of which it has lost a part meanwhile."""
@@ -204,17 +206,17 @@ class Rebuild:
         await self._set_range(source, report)
 
     async def _apply(self, connection: AsyncConnection, batch: Sequence[Read], report: Report) -> None:
-        decoded = [(read.position, read.recorded) for read in batch if read.recorded]
-        undecodable = [read.position for read in batch if read.recorded is None]
+        decoded = [(read.place, read.recorded) for read in batch if read.recorded]
+        undecodable = [read.place for read in batch if read.recorded is None]
         report.undecodable += len(undecodable)
         report.skipped += undecodable
-        chosen = [(position, each) for position, each in decoded if each.envelope.time in report.within]
+        chosen = [(place, each) for place, each in decoded if each.envelope.time in report.within]
         if await self._failure(connection, [each for _, each in chosen]) is None:
             return
-        for position, each in chosen:
+        for place, each in chosen:
             if error := await self._failure(connection, [each]):
                 report.failed += 1
-                report.skipped.append(position)
+                report.skipped.append(place)
                 reason = f"{each.envelope.type}: {type(error).__name__}: {_said(error)}"
                 report.first_failure = report.first_failure or reason
 

@@ -12,7 +12,7 @@ from nats.js.api import ConsumerInfo
 from genonaut.contracts import Envelope, UndecodableError
 from genonaut.contracts.streams import Durable
 from genonaut.platform.bus import Bus
-from genonaut.platform.event_sources import Beginning, Read, Take
+from genonaut.platform.event_sources import Beginning, Place, Read, Take
 from genonaut.platform.projections import Recorded
 from genonaut.platform.stream_reader import StreamReader
 
@@ -109,4 +109,6 @@ class BusSource:
 
 
 def _read(message: Msg) -> Read:
-    return Read.at(message.metadata.sequence.stream, lambda: Recorded.received(message.data, message.headers))
+    metadata = message.metadata
+    place = Place(metadata.sequence.stream, metadata.timestamp)
+    return Read.at(place, lambda: Recorded.received(message.data, message.headers))
