@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from nats.aio.msg import Msg
 from sqlalchemy import text
 
 from genonaut.contracts import Envelope
@@ -335,8 +336,17 @@ async def test_an_outage_of_the_database_is_waited_out_and_counts_as_no_try(toy,
     assert await letters(toy) == []
 
 
-async def test_long_work_stays_ours(toy, monkeypatch) -> None:
+async def test_long_work_stays_ours_though_a_heartbeat_fails(toy, monkeypatch) -> None:
     """The handler takes longer than ack_wait; nobody else gets the message meanwhile."""
+    troubles = iter([OSError("no buffer space")])
+    in_progress = Msg.in_progress
+
+    async def unreliable(message: Msg) -> None:
+        if trouble := next(troubles, None):
+            raise trouble
+        await in_progress(message)
+
+    monkeypatch.setattr(Msg, "in_progress", unreliable)
     short = replace(DURABLE, ack_wait=timedelta(seconds=0.6))
     await ensure_durable(toy.platform.bus.jetstream, short)
     consumer = Consumer.react(short, nothing)
@@ -353,6 +363,7 @@ async def test_long_work_stays_ours(toy, monkeypatch) -> None:
         await eventually(lambda: started)
         await asyncio.sleep(2)  # three times ack_wait: what is shown is that nothing happens
         assert started == 1
+        assert next(troubles, None) is None
         release.set()
         await toy.platform.settled(DURABLE)
     assert started == 1

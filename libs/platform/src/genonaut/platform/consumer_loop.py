@@ -327,8 +327,12 @@ class ConsumerLoop:
                     for message in (*messages, *pull.waiting):
                         if not message.is_acked:
                             await message.in_progress()
-                except nats.errors.Error as error:  # the next beat may get through
-                    log.warning("consumer.heartbeat_missed", consumer=self.durable.name, error=type(error).__name__)
+                except Exception as error:  # noqa: BLE001 - whatever it was, the next beat may get through
+                    log.warning(
+                        "consumer.heartbeat_missed",
+                        consumer=self.durable.name,
+                        error=f"{type(error).__name__}: {error}",
+                    )
 
         beating = asyncio.create_task(beat()) if messages else None
         try:
