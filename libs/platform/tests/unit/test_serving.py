@@ -2,10 +2,14 @@
 
 import asyncio
 import gc
+import os
+import signal
+from collections.abc import Callable, Coroutine
 
+import pytest
 from fastapi import FastAPI
 
-from genonaut.platform.serving import Server, end
+from genonaut.platform.serving import Server, end, watched
 from genonaut.testkit.platforms import eventually
 
 
@@ -49,3 +53,50 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
     assert tasks[0].cancelled()
     assert isinstance(tasks[1].exception(), OSError)
     await end([])
+
+
+async def returns() -> None:
+    pass
+
+
+async def fails() -> None:
+    raise OSError("the socket is gone")
+
+
+async def goes_on() -> None:
+    await asyncio.Event().wait()
+
+
+async def takes_a_cancellation_for_a_stop() -> None:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("work", "may_return", "ends_the_process"),
+    [
+        (returns, False, True),
+        (returns, True, False),
+        (fails, False, True),
+        (fails, True, True),
+        (goes_on, False, False),
+        (takes_a_cancellation_for_a_stop, False, False),
+    ],
+)
+async def test_a_task_that_ends_uncalled_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[], Coroutine[None, None, None]],
+    may_return: bool,
+    ends_the_process: bool,
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+
+    task = watched(work(), "work", may_return=may_return)
+    await asyncio.wait([task], timeout=0.05)
+    await end([task])
+    await asyncio.sleep(0)  # what is done when a task ends is done a moment later
+
+    assert killed == ([(os.getpid(), signal.SIGTERM)] if ends_the_process else [])

@@ -87,7 +87,7 @@ class Service(Generic[Cfg]):
     workers: Sequence[Workers] = ()
     """Consumer loops that need more than a handler, e.g. one for each GPU."""
     background: Sequence[Background] = ()
-    """Coroutines that run as long as the process."""
+    """Coroutines that run as long as the process: one that returns ends it."""
     process: str | None = None
     relays: bool = True
     """Whether it sees to the service's outbox, and to what the service may forget: one kind of process does."""
@@ -150,7 +150,7 @@ class Service(Generic[Cfg]):
                 )
             for workers in self.workers:
                 runtime.loops.extend(await opened.enter_async_context(workers(runtime)))
-            consuming = [watched(loop.run(), loop.durable.name) for loop in runtime.loops]
+            consuming = [watched(loop.run(), loop.durable.name, may_return=True) for loop in runtime.loops]
             tasks = list(consuming)
             relay = None
             if self.relays:

@@ -122,12 +122,18 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def watched(coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A task whose failure ends the process: half a service must not look like a whole one."""
+def watched(coroutine: Coroutine[Any, Any, None], name: str, *, may_return: bool = False) -> asyncio.Task[None]:
+    """A task whose end, unless it was cancelled, ends the process: half a service must not look like a whole one.
+
+    `may_return` is for what returns when it is told to by other means; its failure still counts.
+    """
     task = asyncio.create_task(coroutine, name=name)
 
     def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error or not (may_return or task.cancelling()):
             log.critical("service.task_died", task=name, exc_info=error)
             os.kill(os.getpid(), signal.SIGTERM)
 
