@@ -142,6 +142,24 @@ async def test_what_fails_is_tried_again(toy) -> None:
     assert await letters(toy) == []
 
 
+async def test_failures_of_what_others_finish_are_forgotten(toy, monkeypatch) -> None:
+    durable = replace(DURABLE, max_ack_pending=3)
+
+    async def effect(recorded: Sequence[Recorded]) -> None:
+        raise ValueError("not here")
+
+    async def finished_elsewhere(message: Msg, delay: float | None = None) -> None:
+        await message.ack()
+
+    monkeypatch.setattr(Msg, "nak", finished_elsewhere)
+    events = [envelope(uuid4()) for _ in range(5)]
+    async with consuming(toy, Consumer.react(durable, nothing), effect=effect) as loop:
+        await publish(toy, *events)
+        await toy.platform.settled(DURABLE)
+
+        assert list(loop._failures) == [str(each.id) for each in events[-3:]]
+
+
 async def test_the_figures_show_what_stands_still(toy, monkeypatch) -> None:
     """A lag that is stated only when something is handled says least when it matters most."""
     monkeypatch.setattr(consumer_loop, "MEASURE_SECONDS", 0.02)

@@ -94,6 +94,7 @@ class ConsumerLoop:
         self._effect_since: float | None = None
         self._stop = asyncio.Event()
         self._failures: dict[str, float] = {}
+        """Of events that are tried again, by id; the one that failed last comes last."""
 
     async def run(self) -> None:
         """Until `stop`; a message in hand is finished first. Outages of the bus are waited out."""
@@ -276,13 +277,14 @@ class ConsumerLoop:
             self._count(envelope.type, "postponed")
             await message.nak(delay=error.delay)
             return
-        failures = self._failures.get(key, 0) + (TIMEOUT_WEIGHT if is_timeout(error) else 1)
+        failures = self._failures.pop(key, 0) + (TIMEOUT_WEIGHT if is_timeout(error) else 1)
         if failures >= TRIES or isinstance(error, _CrashingError):
             bound.error("consumer.dead_letter", exc_info=error)
             await self._bury(message, error, event_type=envelope.type)
-            self._failures.pop(key, None)
             return
         self._failures[key] = failures
+        if len(self._failures) > self.durable.max_ack_pending:  # more than are under way: some ended in other processes
+            del self._failures[next(iter(self._failures))]
         delay = 0.5 * 2 ** (failures - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
         bound.warning("consumer.retry", error=f"{type(error).__name__}: {error}", delay_s=round(delay, 2))
         self._count(envelope.type, "retry")
