@@ -16,9 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from structlog.testing import capture_logs
 
-from genonaut.platform.database import ConcurrencyConflictError, Database
+from genonaut.platform.database import Database
 from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.middleware import install_middleware
+from genonaut.platform.trouble import ConcurrencyConflictError
 from genonaut.stack.servers import Postgres
 from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import fresh_database

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from genonaut.contracts.content import UserPreferencesChanged
 from genonaut.platform.context import Cause, caused_by
-from genonaut.platform.database import ConcurrencyConflictError
+from genonaut.platform.trouble import ConcurrencyConflictError
 
 
 async def test_a_command_appends_projects_and_fills_the_outbox_in_one_commit(toy) -> None:

@@ -10,8 +10,9 @@ import pytest
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.platform.bus import Bus, Message, PublishError
-from genonaut.platform.events import MAX_EVENT_BYTES, EventTooLargeError
+from genonaut.platform.events import MAX_EVENT_BYTES
 from genonaut.platform.relay import Relay
+from genonaut.platform.trouble import EventTooLargeError
 from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import as_superuser
 

@@ -29,6 +29,7 @@ from genonaut.platform.http.errors import (
 )
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.http.routing import Router
+from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
 
 NOW = datetime(2024, 12, 1, 10, 0, tzinfo=UTC)
 JSON = {"content-type": "application/json"}
@@ -113,6 +114,8 @@ RAISED: dict[str, Exception] = {
     "bug": RuntimeError("postgresql://somebody:password@host/db failed in /srv/app.py"),
     "value": ValueError("SELECT secret"),
     "file": FileNotFoundError("/etc/shadow"),
+    "too-large": EventTooLargeError("content.item.created of 7 is too large"),
+    "raced": ConcurrencyConflictError("user-1 is past version 3"),
     "connection": ConnectionResetError("10.0.0.7 hung up"),
     "timeout": TimeoutError(),
     "bus-timeout": nats.errors.TimeoutError(),
@@ -160,6 +163,8 @@ async def test_the_body_has_the_members_of_rfc_9457_and_of_the_old_api(http: htt
         ("bug", 500, "INTERNAL_ERROR"),
         ("value", 500, "INTERNAL_ERROR"),
         ("file", 500, "INTERNAL_ERROR"),
+        ("too-large", 413, "PAYLOAD_TOO_LARGE"),
+        ("raced", 409, "CONFLICT"),
         ("connection", 503, "UNAVAILABLE"),
         ("timeout", 503, "UNAVAILABLE"),
         ("bus-timeout", 503, "UNAVAILABLE"),

@@ -14,6 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from genonaut.platform.trouble import ConcurrencyConflictError
+
 T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
@@ -26,10 +28,6 @@ TRIES = 8
 
 RETRIED_SQLSTATES = {"40001", "40P01"}
 """Serialization failure and deadlock: the transaction was fine, its moment was not."""
-
-
-class ConcurrencyConflictError(Exception):
-    """Somebody else appended to the same aggregate first. Decide again on the new state."""
 
 
 class DatabaseUnavailableError(ConnectionError):

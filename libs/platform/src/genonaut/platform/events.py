@@ -19,8 +19,9 @@ from genonaut.contracts import Envelope, Event
 from genonaut.platform import metrics
 from genonaut.platform.aggregate import Aggregate, C, S
 from genonaut.platform.context import Cause, current_cause
-from genonaut.platform.database import ConcurrencyConflictError, Database
+from genonaut.platform.database import Database
 from genonaut.platform.projections import Projection, Recorded
+from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
 
 MAX_EVENT_BYTES = 1_000_000
 """Of an event's data as JSON. What the bus would refuse must not get into the log: it could never leave it.
@@ -33,10 +34,6 @@ Clock = Callable[[], datetime]
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class EventTooLargeError(ValueError):
-    """No message of the bus could carry it."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from genonaut.platform.http.problems import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
 
 TOO_SLOW = "The operation took too long to complete. Please try again or refine your request."
 
@@ -55,10 +56,9 @@ def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: st
         return _statement_timeout(scope, statement_timeout)
     if states & UNSTORABLE or _unencodable(error):
         return InvalidError("A value is out of range or contains characters that cannot be stored.")
-    # By name, here and below: a service that uses no database shall not import one to catch its exceptions.
-    if any(type(one).__name__ == "EventTooLargeError" for one in _chain(error)):
+    if any(isinstance(one, EventTooLargeError) for one in _chain(error)):
         return PayloadTooLargeError("This is more than can be stored at once. Make it smaller.")
-    if any(type(one).__name__ == "ConcurrencyConflictError" for one in _chain(error)):
+    if any(isinstance(one, ConcurrencyConflictError) for one in _chain(error)):
         return ConflictError("Somebody else changed it at the same moment. Try again.")
     if any(_is_outage(one) for one in _chain(error)):
         return UnavailableError("A part of the service is not reachable at the moment. Try again soon.")
@@ -155,6 +155,7 @@ def _unencodable(error: BaseException) -> bool:
 
     A parameter of the wrong type is a bug of ours and has a TypeError in this place.
     """
+    # By name, here and below: a service that uses no database shall not import one to catch its exceptions.
     encoding = any(
         type(one).__module__.startswith("asyncpg") and type(one).__name__ == "DataError" for one in _chain(error)
     )
