@@ -219,6 +219,28 @@ async def test_what_comes_after_another_durable_does_not_wait_for_what_comes_lat
         await coming
 
 
+async def test_the_wait_for_another_durable_ends_when_its_stream_is_made_anew(toy) -> None:
+    """The new stream counts from 1, and may never come to where the old one was."""
+    handled = asyncio.Event()
+
+    async def react(store, connection, event, envelope) -> None:
+        handled.set()
+
+    jetstream = toy.platform.bus.jetstream
+    await publish(toy, envelope(uuid4()))
+    async with consuming(toy, Consumer.react(DURABLE, react, after=GENERATION_USERS)):
+        await eventually(lambda: _in_hand(jetstream))
+        await jetstream.delete_stream("CONTENT")
+        await eventually(lambda: _is_none(toy.platform.bus.end_of(GENERATION_USERS)))
+        assert not handled.is_set()
+        await provision_bus(toy.platform.nats_url)
+        await asyncio.wait_for(handled.wait(), 10)
+
+
+async def _is_none(answer) -> bool:
+    return await answer is None
+
+
 async def test_a_wait_for_another_durable_that_does_not_end_shows_as_not_ready(toy) -> None:
     await publish(toy, envelope(uuid4()))
     loop = ConsumerLoop(

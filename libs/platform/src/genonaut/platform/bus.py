@@ -29,6 +29,8 @@ PUBLISH_TIMEOUT = 5.0
 """Seconds. With `sync_interval: always` a busy disk takes longer than the client's default of 0.5 s."""
 DUPLICATE_IN_BATCH = 10201
 """The server's err_code for an atomic batch that holds a message id it has seen."""
+STREAM_NOT_FOUND = 10059
+"""The server's err_code for what is asked of a stream that is gone."""
 REQUIRED_API_LEVEL = 3
 
 
@@ -152,7 +154,9 @@ class Bus:
         """The sequence number of the last message with a subject like this; 0 when there is none."""
         try:
             return int((await self.jetstream.get_last_msg(stream, subject)).seq or 0)
-        except nats.js.errors.NotFoundError:
+        except nats.js.errors.NotFoundError as error:
+            if error.err_code == STREAM_NOT_FOUND:
+                raise
             return 0
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> None:

@@ -176,8 +176,12 @@ class ConsumerLoop:
 
         async def handled() -> bool:
             nonlocal end
-            end = await self.bus.end_of(other) if end is None else end
-            return end is not None and await self.bus.has_handled(other, end)
+            now = await self.bus.end_of(other)
+            if now is None:
+                return False
+            # What comes later is not waited for; a stream that was made anew counts from 1 again.
+            end = now if end is None else min(end, now)
+            return await self.bus.has_handled(other, end)
 
         self._effect_since = monotonic()
         try:
