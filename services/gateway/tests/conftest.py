@@ -24,6 +24,9 @@ from genonaut.testkit.serving import serving
 Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+NAMED = {"x-genonaut-route": "/api/v1/content"}
+
+
 @dataclass
 class Upstream:
     """Stands for the four services. `answer` is what the next requests get; `seen` is what came."""
@@ -44,7 +47,7 @@ class Upstream:
                 "headers": {name.decode(): value.decode("latin-1") for name, value in scope["headers"]},
             }
         )
-        answer = self.answers.get(scope["path"]) or self.answers.get("") or replying({"ok": True})
+        answer = self.answers.get(scope["path"]) or self.answers.get("") or replying({"ok": True}, headers=NAMED)
         await answer(scope, receive, send)
 
     @property

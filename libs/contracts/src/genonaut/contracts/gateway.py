@@ -11,12 +11,16 @@ FREE_TEXT = frozenset({"search_term", "search", "query", "q", "prompt", "usernam
 """Query parameters that hold what somebody typed. What it was is nobody's business, and never the same twice."""
 ANY_VALUE = "*"
 """Stands for such a value."""
+MEASURED_PREFIX = "/api/"
+"""Of the routes that are measured: those of the API, not health, documentation or metrics. A path without a route is
+nobody's: a stranger can think of any number."""
 
 
 class RequestServed(Event, type="gateway.request.served"):
     method: str
     route: str
-    """The route template, e.g. `/api/v1/content/{id}`, so that requests group."""
+    """The route template, e.g. `/api/v1/content/{id}`, so that requests group. Earlier gateways stated requests without
+    one, too."""
     status_code: int
     duration_us: int
     """From the first byte read to the last byte sent."""

@@ -17,9 +17,7 @@ import orjson
 from genonaut.analytics.rollups.histogram import bucket_of
 from genonaut.analytics.rollups.hours import hour_of
 from genonaut.contracts import Envelope
-from genonaut.contracts.gateway import ANY_VALUE, FREE_TEXT, RequestServed
-
-MEASURED_PREFIX = "/api/"
+from genonaut.contracts.gateway import ANY_VALUE, FREE_TEXT, MEASURED_PREFIX, RequestServed
 
 PAGING = frozenset({"page", "offset", "limit", "skip", "cursor"})
 """They say which part of an answer, not which answer."""
@@ -89,7 +87,7 @@ class Request:
 
 
 def is_measured(served: RequestServed) -> bool:
-    """Only the API is: not health, documentation or metrics."""
+    """Of what earlier gateways stated, too: today's state nothing else."""
     return served.route.startswith(MEASURED_PREFIX)
 
 

@@ -1,1 +1,1 @@
-"""Stating what was served: every request under /api/ becomes a RequestServed on the bus."""
+"""Stating what was served: every request to a route of the API becomes a RequestServed on the bus."""

@@ -5,26 +5,28 @@ from typing import Any
 from urllib.parse import unquote_plus
 from uuid import UUID
 
-from genonaut.contracts.gateway import ANY_VALUE, FREE_TEXT, RequestServed
+from genonaut.contracts.gateway import ANY_VALUE, FREE_TEXT, MEASURED_PREFIX, RequestServed
 from genonaut.platform.http.middleware import Served
 from genonaut.platform.http.problems import ERROR_KEY
 
-UNMATCHED = "unmatched"
-"""The route of a request for which nobody named one."""
 MAX_QUERY_BYTES = 2048
 """What is read of a query, so that an event has a bounded size."""
 MAX_ERROR_LENGTH = 100
 
 
-def fact_of(served: Served) -> RequestServed:
-    """The event of one request. `user_id` is there when the query or X-User-ID names a UUID.
+def fact_of(served: Served) -> RequestServed | None:
+    """The event of one request; None when its route is not measured, or nobody named one.
+
+    `user_id` is there when the query or X-User-ID names a UUID.
 
     Of a query, only parameters that the route knows are told: others would let a stranger make up patterns.
     """
+    if served.route is None or not served.route.startswith(MEASURED_PREFIX):
+        return None
     query = _query(served.scope["query_string"])
     return RequestServed(
         method=served.method,
-        route=served.route or UNMATCHED,
+        route=served.route,
         status_code=served.status,
         duration_us=served.duration_us,
         user_id=_user_id(served, query),
