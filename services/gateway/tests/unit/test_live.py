@@ -25,6 +25,7 @@ from genonaut.contracts.generation import (
 from genonaut.contracts.images import StoredImage
 from genonaut.contracts.live import JobProgress
 from genonaut.gateway.live import api, messages
+from genonaut.gateway.live import feed as module
 from genonaut.gateway.live.channel import Channel
 from genonaut.gateway.live.feed import Feed
 from genonaut.gateway.live.joblog import JobLog
@@ -197,10 +198,12 @@ class Script:
         self.visible = len(log)
         self.reads: list[int] = []
         self.error: Exception | None = None
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def after(self, job_id: int, position: int) -> JobLog:
         self.reads.append(position)
-        await asyncio.sleep(0)
+        await self.answering.wait()
         if self.error:
             raise self.error
         return JobLog(events=self.log[position : self.visible])
@@ -318,6 +321,29 @@ async def test_who_cannot_be_told_hears_why(error: Exception) -> None:
     assert results == [error] * 3
     script.error = None
     assert await all_of(line) == [1, 2, 3, 4, 5]
+
+
+async def test_who_comes_while_all_reads_hang_hears_so_soon(monkeypatch) -> None:
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.05)
+    script = Script(WHOLE)
+    script.visible = 2
+    line = feed(script)
+    async with line.follow(7, after=2):
+        script.answering.clear()
+        script.reads.clear()
+        hanging = [asyncio.create_task(opened(line, job_id)) for job_id in range(100, 100 + module.READS_AT_ONCE)]
+        await eventually(lambda: len(script.reads) == module.READS_AT_ONCE)
+        for late in (opened(line, 8), all_of(line, after=5)):  # a first load, and a position to look up
+            with pytest.raises(UnavailableError, match="cannot be read"):
+                await asyncio.wait_for(late, 5)
+        script.answering.set()
+        await asyncio.gather(*hanging)
+    await opened(line, 8)
+
+
+async def opened(feed: Feed, job_id: int) -> None:
+    async with feed.follow(job_id):
+        pass
 
 
 async def test_a_log_that_cannot_be_read_for_a_while_is_read_later() -> None:

@@ -34,6 +34,8 @@ PROGRESS_SUBJECTS = job_progress_subject(0).replace("0", "*")
 PENDING_BYTES = 16 * 1024 * 1024
 """What may wait for us to be read from the bus. More is thrown away: the logs fill the gap."""
 READS_AT_ONCE = 16
+TURN_SECONDS = 2.0
+"""How long somebody who waits for an answer waits for a read to begin. Others read again and again, and can wait."""
 REREAD_SECONDS = 0.2
 """The shortest time between two reads of one log."""
 LATEST_SECONDS = 1.0
@@ -122,7 +124,8 @@ class Feed:
             if followed.channel.private_to not in {None, viewer}:
                 raise NotFoundError(f"There is no generation job {job_id}")
             if after and after > followed.channel.known:
-                await self._read(followed.channel)  # another process may have told what is not heard of here yet
+                # Another process may have told what is not heard of here yet.
+                await self._read(followed.channel, within=TURN_SECONDS)
             if after and after > followed.channel.known:
                 raise BadRequestError(
                     f"The log of job {job_id} ends at {followed.channel.known}.",
@@ -170,7 +173,7 @@ class Feed:
         """Loads the log and keeps it up to date until the job has ended or nobody follows it."""
         channel = followed.channel
         try:
-            await self._read(channel)
+            await self._read(channel, within=TURN_SECONDS)
             await self._read_progress(channel)
         except Exception as error:  # noqa: BLE001 - handed to the followers, who answer for it
             self._channels.pop(channel.job_id, None)
@@ -193,10 +196,18 @@ class Feed:
                     channel.behind.set()  # it still is
                     await asyncio.sleep(_spread(self._outage_poll_seconds))
 
-    async def _read(self, channel: Channel) -> None:
-        async with self._reads:
+    async def _read(self, channel: Channel, *, within: float | None = None) -> None:
+        """Raises UnavailableError when no read can begin `within` seconds, and what `Logs.after` raises."""
+        try:
+            async with asyncio.timeout(within):
+                await self._reads.acquire()
+        except TimeoutError:
+            raise UnavailableError("The job's log cannot be read at the moment. Try again soon.") from None
+        try:
             channel.behind.clear()  # before: what is heard meanwhile may not be in the answer
             known = await self._logs.after(channel.job_id, channel.known)
+        finally:
+            self._reads.release()
         channel.add(known.events)
 
     async def _read_progress(self, channel: Channel) -> None:
