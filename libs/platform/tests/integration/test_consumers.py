@@ -348,6 +348,19 @@ async def test_what_cannot_be_decoded_is_parked_at_once(toy, greetings_consumer,
     assert letter.error.startswith("InvalidEventError")
 
 
+@pytest.mark.parametrize("value", [2**63, "7"], ids=["too large", "of another type"])
+async def test_what_the_driver_cannot_encode_is_parked_not_waited_out(toy, monkeypatch, value: object) -> None:
+    """It is an error of the connection's class, but no trouble of the connection."""
+    monkeypatch.setattr(consumer_loop, "TRIES", 1)
+
+    async def react(store, connection, event, envelope) -> None:
+        await connection.execute(text("SELECT CAST(:value AS bigint)"), {"value": value})
+
+    async with consuming(toy, Consumer.react(DURABLE, react)):
+        await publish(toy, envelope(uuid4()))
+        await eventually(lambda: parked(toy, 1))
+
+
 async def test_an_unknown_version_is_parked_not_guessed_at(toy, greetings_consumer) -> None:
     async with consuming(toy, greetings_consumer(1)):
         await publish(toy, envelope(uuid4()).model_copy(update={"dataversion": 99}))

@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 
 from genonaut.contracts.streams import Durable
 from genonaut.platform.bus_users import inbox_of
+from genonaut.platform.trouble import OutageError
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ STREAM_NOT_FOUND = 10059
 REQUIRED_API_LEVEL = 3
 
 
-class PublishError(Exception):
+class PublishError(OutageError):
     """The stream did not take it, or did not say so in time. Publish again: the message id makes a repeat harmless."""
 
 

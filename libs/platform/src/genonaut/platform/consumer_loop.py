@@ -23,12 +23,13 @@ from nats.aio.msg import Msg
 from genonaut.contracts import UndecodableError
 from genonaut.contracts.streams import Durable
 from genonaut.platform import attempts, dead_letters, metrics
-from genonaut.platform.bus import Bus, PublishError
+from genonaut.platform.bus import Bus
 from genonaut.platform.consumers import Effect, PostponeError
-from genonaut.platform.database import Database, is_outage, is_timeout
+from genonaut.platform.database import Database
 from genonaut.platform.projections import Recorded
 from genonaut.platform.pull import Pull, PullError
 from genonaut.platform.telemetry import consumer_span
+from genonaut.platform.trouble import is_outage, is_timeout
 
 log = structlog.get_logger()
 
@@ -236,7 +237,7 @@ class ConsumerLoop:
             with consumer_span(self.durable.name, event_type, first.traceparent):
                 await self._watched_effect(received)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises decides the message's fate here
-            if len(received) > 1 and not _is_outage(error):
+            if len(received) > 1 and not is_outage(error):
                 await self._one_by_one(received)  # so that one bad event does not hold up its neighbours
                 return
             for message, recorded in received:
@@ -272,7 +273,7 @@ class ConsumerLoop:
         bound = log.bind(
             consumer=self.durable.name, event_type=envelope.type, event_id=key, deliveries=_deliveries(message)
         )
-        if _is_outage(error):
+        if is_outage(error):
             bound.warning("consumer.outage", error=type(error).__name__)
             await message.nak(delay=random.uniform(1, 3))  # noqa: S311 - jitter
             return
@@ -357,21 +358,3 @@ class _CrashingError(Exception):
 
 def _deliveries(message: Msg) -> int:
     return message.metadata.num_delivered or 1
-
-
-def _is_outage(error: BaseException) -> bool:
-    return is_outage(error) or isinstance(error, _BUS_OUTAGES)
-
-
-_BUS_OUTAGES = (
-    PublishError,
-    nats.errors.ConnectionClosedError,
-    nats.errors.ConnectionReconnectingError,
-    nats.errors.NoRespondersError,
-    nats.errors.NoServersError,
-    nats.errors.OutboundBufferLimitError,
-    nats.errors.StaleConnectionError,
-    nats.errors.TimeoutError,
-    nats.js.errors.NoStreamResponseError,
-    nats.js.errors.ServiceUnavailableError,
-)

@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from genonaut.platform.trouble import ConcurrencyConflictError
+from genonaut.platform.trouble import ConcurrencyConflictError, is_conflict
 
 T = TypeVar("T")
 
@@ -25,9 +24,6 @@ IDLE_SECONDS = 60.0
 """After how long an unused connection of the pool is ended."""
 TRIES = 8
 """Of a transaction that meets conflicts."""
-
-RETRIED_SQLSTATES = {"40001", "40P01"}
-"""Serialization failure and deadlock: the transaction was fine, its moment was not."""
 
 
 class DatabaseUnavailableError(ConnectionError):
@@ -118,7 +114,7 @@ class Database:
                 async with self.transaction() as connection:
                     return await work(connection)
             except (ConcurrencyConflictError, DBAPIError) as error:
-                if attempt == TRIES or not _is_conflict(error):
+                if attempt == TRIES or not is_conflict(error):
                     raise
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - jitter
         raise AssertionError("unreachable")
@@ -144,32 +140,3 @@ def _refuse_closed(_: object, entry: ConnectionPoolEntry, __: object) -> None:
     """Raises DisconnectionError for what the server has ended, whereupon the pool opens another one."""
     if entry.driver_connection is None or entry.driver_connection.is_closed():
         raise DisconnectionError("the server has ended the connection")
-
-
-def _is_conflict(error: Exception) -> bool:
-    if isinstance(error, DBAPIError):
-        return getattr(error.orig, "sqlstate", None) in RETRIED_SQLSTATES
-    return isinstance(error, ConcurrencyConflictError)
-
-
-def is_outage(error: BaseException) -> bool:
-    """True when the trouble is the database, not what was asked of it: worth waiting for, never poison."""
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        no_word_of_it = isinstance(error, InterfaceError | OperationalError) and not state
-        return error.connection_invalidated or no_word_of_it or _says_outage(state)
-    if isinstance(error, asyncpg.PostgresError):
-        return _says_outage(error.sqlstate or "")
-    return isinstance(error, PoolTimeoutError | ConnectionError | asyncpg.InterfaceError)
-
-
-def _says_outage(sqlstate: str) -> bool:
-    """08 connection, 53 out of resources, 57P shutting down or starting up."""
-    return sqlstate[:2] in {"08", "53"} or sqlstate.startswith("57P")
-
-
-def is_timeout(error: BaseException) -> bool:
-    """True when a statement or a lock took longer than it may, which says little about what was asked."""
-    if isinstance(error, DBAPIError):
-        return getattr(error.orig, "sqlstate", None) in {"57014", "55P03"}
-    return isinstance(error, TimeoutError)

@@ -20,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.platform import inbox
 from genonaut.platform.bus import Bus
 from genonaut.platform.comparison import Comparison, Range, TableComparison, hour
-from genonaut.platform.database import Database, is_outage, is_timeout
+from genonaut.platform.database import Database
 from genonaut.platform.event_sources import LOCK_SECONDS, Beginning, LogSource, Place, Read, Source, Take
 from genonaut.platform.projections import Projection, Recorded
 from genonaut.platform.stream_source import BusSource
+from genonaut.platform.trouble import is_outage, is_timeout, sqlstate
 
 BATCH = 1000
 LONGEST_NAME = 63
@@ -151,7 +152,7 @@ class Rebuild:
         try:
             await source.fix(take)
         except DBAPIError as error:
-            if _sqlstate(error) == LOCK_NOT_AVAILABLE:
+            if sqlstate(error) == LOCK_NOT_AVAILABLE:
                 raise ReplayRefusedError(
                     f"a transaction of {self.service} has been open for more than {LOCK_SECONDS} s; try again later"
                 ) from error
@@ -231,7 +232,7 @@ class Rebuild:
         except Exception as error:
             if is_outage(error) or is_timeout(error):
                 raise
-            if _sqlstate(error) == UNDEFINED_TABLE:
+            if sqlstate(error) == UNDEFINED_TABLE:
                 raise ReplayRefusedError(
                     f"{self.projection.name} uses a table that it does not name as its own: {_said(error)}"
                 ) from error
@@ -285,10 +286,6 @@ class Rebuild:
     async def _drop_shadow(self) -> None:
         async with self.database.transaction() as connection:
             await connection.execute(text(f"DROP SCHEMA IF EXISTS {self.shadow} CASCADE"))
-
-
-def _sqlstate(error: Exception) -> str | None:
-    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
 def _said(error: Exception) -> str:

@@ -1,8 +1,5 @@
 """What an exception that nobody raised on purpose means to the caller. Its text never reaches them."""
 
-import re
-import socket
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +20,13 @@ from genonaut.platform.http.problems import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
-from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
+from genonaut.platform.trouble import (
+    ConcurrencyConflictError,
+    EventTooLargeError,
+    is_conflict,
+    is_outage,
+    is_timeout,
+)
 
 TOO_SLOW = "The operation took too long to complete. Please try again or refine your request."
 
@@ -33,8 +36,6 @@ UNSTORABLE = {
     "22P05",  # untranslatable character: \u0000 in JSON
 }
 """States that Postgres reports about values which passed validation and which no column can hold."""
-
-_BUS_FAILURES = re.compile(r"Timeout|Connection|NoServers|NoResponders|ServiceUnavailable|NoStreamResponse|StaleConn")
 
 
 def problem_of(error: BaseException, scope: Scope, *, statement_timeout: str) -> Problem:
@@ -60,7 +61,7 @@ def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: st
         return PayloadTooLargeError("This is more than can be stored at once. Make it smaller.")
     if any(isinstance(one, ConcurrencyConflictError) for one in _chain(error)):
         return ConflictError("Somebody else changed it at the same moment. Try again.")
-    if any(_is_outage(one) for one in _chain(error)):
+    if any(is_outage(one) or is_timeout(one) or is_conflict(one) for one in _chain(error)):
         return UnavailableError("A part of the service is not reachable at the moment. Try again soon.")
     return None
 
@@ -155,25 +156,8 @@ def _unencodable(error: BaseException) -> bool:
 
     A parameter of the wrong type is a bug of ours and has a TypeError in this place.
     """
-    # By name, here and below: a service that uses no database shall not import one to catch its exceptions.
+    # By name: a service that uses no database shall not import one to catch its exceptions.
     encoding = any(
         type(one).__module__.startswith("asyncpg") and type(one).__name__ == "DataError" for one in _chain(error)
     )
     return encoding and any(isinstance(one, OverflowError | UnicodeEncodeError) for one in _chain(error))
-
-
-def _is_outage(error: BaseException) -> bool:
-    state = getattr(error, "sqlstate", None) or ""
-    # 08 connection, 53 out of resources, 57P shutting down, 55P03 lock not available, 40 conflicts after all retries
-    if state[:2] in {"08", "53", "40"} or state.startswith("57P") or state == "55P03":
-        return True
-    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror):
-        return True
-    module, name = type(error).__module__, type(error).__name__
-    if module.startswith("nats."):
-        return _BUS_FAILURES.search(name) is not None
-    if module.startswith("asyncpg."):
-        return name in {"InterfaceError", "ConnectionDoesNotExistError"} and "clos" in str(error)
-    if (exc := sys.modules.get("sqlalchemy.exc")) is not None:
-        return isinstance(error, exc.TimeoutError) or getattr(error, "connection_invalidated", False)
-    return False

@@ -32,11 +32,11 @@ from genonaut.generation.workers.servers import Server
 from genonaut.platform import telemetry
 from genonaut.platform.consumers import PostponeError, cause_of
 from genonaut.platform.context import caused_by
-from genonaut.platform.database import is_outage, is_timeout
 from genonaut.platform.images import ImageError, store_image
 from genonaut.platform.metrics import REGISTRY
 from genonaut.platform.projections import Recorded
 from genonaut.platform.service import Runtime
+from genonaut.platform.trouble import is_outage, is_timeout
 
 log = structlog.get_logger()
 
