@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import aiohttp
@@ -531,9 +532,8 @@ async def test_many_at_once_share_few_connections(front, upstream) -> None:
 
 
 async def test_a_client_that_stops_reading_is_cut_off(front, upstream, monkeypatch) -> None:
-    from genonaut.gateway.routing import forwarding
-
-    monkeypatch.setattr(forwarding, "STUCK_SECONDS", 0.2)
+    connections = front.server.server_state
+    monkeypatch.setattr(connections, "limits", replace(connections.limits, stuck_seconds=0.2))
     ended = asyncio.Event()
 
     async def flood(_scope, receive, send) -> None:

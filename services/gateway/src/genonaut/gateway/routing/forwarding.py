@@ -4,7 +4,6 @@ Plain ASGI: FastAPI sees only what is the gateway's own. A request that changes 
 DELETE, …) is sent once more when its connection breaks before the answer; others never are.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,8 +28,6 @@ log = structlog.get_logger()
 WATCH_AFTER = 0.05
 """Seconds after which somebody listens whether the client is still there. Most answers are faster."""
 MAX_PROBLEM_BYTES = 1024 * 1024
-STUCK_SECONDS = 60
-"""How long a client may read nothing of an answer that is still coming."""
 
 _PROBLEM = MEDIA_TYPE.encode()
 
@@ -112,7 +109,7 @@ class Forwarding:
         try:
             await _pass_on(response, send)
         except (aiohttp.ClientError, TimeoutError) as error:
-            # The service broke off, or the client is stuck. Without the rest, the server cuts the connection.
+            # Without the rest, the server cuts the connection.
             scope[ERROR_KEY] = "ANSWER_CUT"
             log.warning("gateway.answer_cut", service=service, path=scope["path"], error=type(error).__name__)
 
@@ -137,8 +134,7 @@ async def _pass_on(response: ClientResponse, send: Send) -> None:
     content = response.content
     chunk = await content.readany()
     while not content.at_eof():
-        async with asyncio.timeout(STUCK_SECONDS):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
         chunk = await content.readany()
     await send({"type": "http.response.body", "body": chunk})
 
