@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.streams import GENERATION
@@ -92,6 +93,20 @@ async def test_a_job_that_moved_a_moment_ago_is_not_minded(world, look) -> None:
     await orphans.rescue_orphans(world.api.runtime)
 
     assert await waiting(world) == []
+
+
+async def test_a_queue_that_is_too_long_to_be_listed_is_left_alone_and_told(world, look, monkeypatch) -> None:
+    await queued(world)
+    await lose_messages(world)
+    await queued(world)
+    before = await waiting(world)
+    monkeypatch.setattr(orphans, "MOST_LISTED", 1)
+
+    with capture_logs() as lines:
+        await look()
+
+    assert "jobs.sweep_skipped" in [line["event"] for line in lines]
+    assert await waiting(world) == before
 
 
 async def test_a_job_that_a_driver_holds_is_not_minded(world, look) -> None:

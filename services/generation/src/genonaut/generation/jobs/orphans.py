@@ -38,6 +38,7 @@ async def rescue_orphans(runtime: Runtime[Any]) -> None:
     """One look. Jobs that have moved within `orphan_seconds` are not minded."""
     waiting = await _waiting(runtime.bus)  # before the jobs: one that ends in between is then no candidate
     if len(waiting) >= MOST_LISTED:
+        log.warning("jobs.sweep_skipped", hint=f"{MOST_LISTED} jobs or more wait: which ones is not known")
         return
     before = runtime.clock() - timedelta(seconds=runtime.settings.orphan_seconds)
     async with runtime.database.reading() as connection:
