@@ -44,6 +44,22 @@ async def test_a_driver_that_is_gone_is_not_counted_for_long(world, gpu, driving
     assert not await is_fit()
 
 
+async def test_a_driver_that_was_killed_long_ago_is_forgotten_by_those_that_run(world, gpu, driving) -> None:
+    await world.execute(
+        "INSERT INTO driven_servers SELECT gen_random_uuid(), name, true, now() - age FROM"
+        " (VALUES ('lately', interval '59 minutes'), ('long ago', interval '61 minutes')) AS killed (name, age)"
+    )
+
+    async def names() -> list[str]:
+        return [name for (name,) in await world.rows("SELECT name FROM driven_servers ORDER BY name")]
+
+    async def only_the_late_and_the_living() -> bool:
+        return await names() == sorted([gpu.name, "lately"])
+
+    async with driving(gpu):
+        await eventually(only_the_late_and_the_living)
+
+
 async def test_two_drivers_of_one_server_do_not_speak_against_each_other(world, gpu, driving) -> None:
     """The one that runs a job finds the server fit, the other finds it busy."""
 

@@ -58,6 +58,7 @@ async def _told(runtime: Runtime[Any], statement: TextClause, rows: Sequence[Map
         async with runtime.database.transaction() as connection:
             for row in rows:
                 await connection.execute(statement, dict(row))
+            await connection.execute(text(_FORGET_KILLED))
     except Exception as error:  # noqa: BLE001 - see above
         log.warning("driver.registry_unreachable", error=type(error).__name__)
         return False
@@ -73,8 +74,9 @@ _TELL = """
 INSERT INTO driven_servers (driver, name, fit, told_at) VALUES (:driver, :name, :fit, clock_timestamp())
 ON CONFLICT (driver, name) DO UPDATE SET fit = excluded.fit, told_at = excluded.told_at
 """
-# Of this driver, and of those that were killed long ago.
-_FORGET = "DELETE FROM driven_servers WHERE driver = :driver OR told_at < clock_timestamp() - interval '1 hour'"
+_FORGET = "DELETE FROM driven_servers WHERE driver = :driver"
+# Who was killed did not say goodbye. They are no sooner forgotten, so that one can still see that they were there.
+_FORGET_KILLED = "DELETE FROM driven_servers WHERE told_at < clock_timestamp() - interval '1 hour'"
 _FIT = """
 SELECT count(DISTINCT name) FROM driven_servers
 WHERE fit AND told_at > clock_timestamp() - make_interval(secs => :seconds)
