@@ -24,7 +24,11 @@ def test_servers_are_separated_by_commas(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "urls", ["", " , ", "gpu-1:8188", "ftp://gpu-1", "http://gpu-1:8188,http://gpu-1:8188/", "http://a@gpu,http://gpu"]
+    "urls",
+    [
+        *("", " , ", "gpu-1:8188", "ftp://gpu-1", "/path", "file:///etc/passwd", "http://"),
+        *("http://gpu-1:8188,http://gpu-1:8188/", "http://a@gpu,http://gpu"),
+    ],
 )
 def test_a_driver_needs_servers_that_can_be_told_apart(monkeypatch, urls) -> None:
     monkeypatch.setenv("COMFYUI_URLS", urls)

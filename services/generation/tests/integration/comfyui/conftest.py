@@ -78,6 +78,6 @@ async def bench(request, tmp_path):
     options = {"step_seconds": 0.02, **getattr(request, "param", {})}
     async with (
         Simulator(tmp_path / "output", **options) as simulator,
-        ComfyUI(simulator.url) as server,
+        ComfyUI(simulator.url, name="gpu") as server,
     ):
         yield Bench(simulator, server)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import aiohttp
@@ -46,17 +45,13 @@ _TROUBLE = (aiohttp.ClientError, TimeoutError, OSError)
 class ComfyUI:
     """Use it as an async context manager; it is safe to share between tasks."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, name: str) -> None:
         """`url` is e.g. `http://gpu-1:8188`, with a path and credentials where a proxy wants them.
 
-        Raises ValueError for anything else than http and https.
+        `name` is what the server is called in logs.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("a ComfyUI URL is http://host:port")
         self._url = url.rstrip("/")
-        self.name = parts.netloc.rpartition("@")[2]
-        """What the server is called in events and logs."""
+        self.name = name
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

@@ -62,10 +62,10 @@ class Server:
 
 @asynccontextmanager
 async def opened(urls: Iterable[str]) -> AsyncIterator[dict[str, Server]]:
-    """The servers at these URLs by their names. Raises ValueError for what cannot be one."""
+    """The servers at these URLs by their names."""
     async with AsyncExitStack() as stack:
         servers = {}
         for url in urls:
             name = server_name(url)
-            servers[name] = Server(name, await stack.enter_async_context(ComfyUI(url)))
+            servers[name] = Server(name, await stack.enter_async_context(ComfyUI(url, name=name)))
         yield servers
