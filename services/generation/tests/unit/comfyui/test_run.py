@@ -31,6 +31,7 @@ SUCCESS = {
 }
 INTERRUPTED = {"outputs": {}, "status": {"messages": [["execution_interrupted", {}]]}}
 OUTPUTS = (Output("a.png", "s"),)
+LIMITS = Limits(soft=25 * 60, hard=30 * 60, unreachable=30, zombie=60)
 
 
 class Server:
@@ -143,7 +144,7 @@ class Script:
         self.progress.append(progress)
 
     async def run(self, **changes):
-        options = {"on_progress": self.on_progress, "cancel": self.cancel, "limits": Limits(), **changes}
+        options = {"on_progress": self.on_progress, "cancel": self.cancel, "limits": LIMITS, **changes}
         return await run_prompt(self.server, self.job, prompt_id=ID, attempt=1, now=lambda: NOW, **options)
 
     async def fails(self, error):
@@ -469,7 +470,7 @@ class TestCancel:
             await script.fails(WithdrawnError)
 
         _, seconds = play(scene)
-        assert seconds < 10 + Limits().stop + 5
+        assert seconds < 10 + LIMITS.stop + 5
 
     def test_while_it_waits_nobody_is_interrupted(self, play):
         async def scene(script):

@@ -42,7 +42,7 @@ from genonaut.generation.comfyui.workflow import Graph, filename_prefix, prompt_
 log = structlog.get_logger()
 
 SUBMITS = 3
-LAST_SECONDS = 2.0
+POSTING_SECONDS = 2.0
 """For a submission that is under way when its driver has to go."""
 
 
@@ -50,16 +50,16 @@ LAST_SECONDS = 2.0
 class Limits:
     """All in seconds."""
 
-    soft: float = 25 * 60
+    soft: float
     """An attempt that takes longer is stopped at the server."""
-    hard: float = 30 * 60
+    hard: float
     """An attempt that could not be stopped is given up."""
+    unreachable: float
+    """How long a server may not answer; a restart takes some 6."""
+    zombie: float
+    """How long a server may hold a prompt and show no sign of working on it."""
     stop: float = 120
     """How long a cancelled prompt may take to stop: it is heard between two steps, not while a model loads."""
-    unreachable: float = 30
-    """How long a server may not answer; a restart takes some 6."""
-    zombie: float = 60
-    """How long a server may hold a prompt and show no sign of working on it."""
     recheck: float = 1.5
     """Between two looks that must both find nothing."""
     poll_from: float = 0.1
@@ -75,7 +75,7 @@ async def run_prompt(
     adopt: bool = True,
     on_progress: OnProgress,
     cancel: asyncio.Event,
-    limits: Limits = Limits(),
+    limits: Limits,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> tuple[Output, ...]:
     """The files of the job's pictures, in their order; fetch each with `server.download`.
@@ -102,7 +102,7 @@ async def run_prompt(
         try:
             return await run.outcome(cancel)
         finally:
-            await run.end_posting(within=LAST_SECONDS)
+            await run.end_posting(within=POSTING_SECONDS)
 
 
 @dataclass(kw_only=True)
