@@ -26,7 +26,7 @@ from genonaut.contracts.generation import JobCompleted, JobFailed, JobRequested
 from genonaut.contracts.streams import CONTENT, GENERATION, GENERATION_USERS
 from genonaut.generation.comfyui.workflow import prompt_graph
 from genonaut.platform.bus import Bus, Message
-from genonaut.platform.events import utc_now
+from genonaut.platform.clock import utc_now
 
 WISH = {
     "job_type": "image_generation",

@@ -19,8 +19,9 @@ from genonaut.contracts import Envelope
 from genonaut.contracts.content import ItemCreated
 from genonaut.contracts.streams import CONTENT
 from genonaut.platform.bus import Bus, Message
+from genonaut.platform.clock import utc_now
 from genonaut.platform.database import Database
-from genonaut.platform.events import EventStore, utc_now
+from genonaut.platform.events import EventStore
 from genonaut.platform.relay import Relay
 
 IN_ONE_COMMIT = 500

@@ -12,7 +12,7 @@ from genonaut.contracts import Envelope
 from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.streams import STREAMS
 from genonaut.platform.bus import Message
-from genonaut.platform.events import utc_now
+from genonaut.platform.clock import utc_now
 from genonaut.testkit.platforms import Platform, eventually
 
 

@@ -20,7 +20,7 @@ import pytest
 from chaos.power_cut import STRACE, Strace, lose_last_block, lose_tail, zero_tail
 from chaos.town import Town
 from genonaut.contracts.streams import CONTENT
-from genonaut.platform.events import utc_now
+from genonaut.platform.clock import utc_now
 from genonaut.platform.restore import restore
 from genonaut.stack.ports import free_port
 from genonaut.stack.servers import Nats

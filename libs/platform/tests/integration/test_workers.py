@@ -11,9 +11,9 @@ from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
 from genonaut.platform import consumer_loop, service
 from genonaut.platform.bus import Message
+from genonaut.platform.clock import utc_now
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import PostponeError
-from genonaut.platform.events import utc_now
 from genonaut.platform.service import Service
 from genonaut.platform.settings import ServiceSettings
 from genonaut.testkit.platforms import eventually

@@ -26,8 +26,8 @@ from genonaut.contracts.generation import (
 from genonaut.contracts.images import StoredImage
 from genonaut.contracts.streams import stream_of
 from genonaut.platform.bus import Message
+from genonaut.platform.clock import utc_now
 from genonaut.platform.database import Database
-from genonaut.platform.events import utc_now
 from genonaut.platform.projections import Recorded
 from genonaut.testkit.platforms import FakeClock, Platform, Running
 

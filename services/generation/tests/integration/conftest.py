@@ -16,7 +16,7 @@ from genonaut.contracts.streams import stream_of
 from genonaut.generation.jobs.domain import JOB, AbandonJob, Command, CompleteAttempt, GiveUpAttempt, StartAttempt
 from genonaut.generation.service import service
 from genonaut.platform.bus import Message
-from genonaut.platform.events import utc_now
+from genonaut.platform.clock import utc_now
 from genonaut.platform.projections import Recorded
 from genonaut.testkit.platforms import Platform, Running, eventually
 

@@ -10,7 +10,7 @@ from genonaut.contracts.streams import NOTIFICATIONS_JOBS, NOTIFICATIONS_RECIPIE
 from genonaut.notifications.feed.consumers import USERS_MAY_BE_LATE_BY
 from genonaut.notifications.service import service
 from genonaut.platform.bus import Message
-from genonaut.platform.events import utc_now
+from genonaut.platform.clock import utc_now
 from genonaut.testkit.platforms import eventually
 
 

@@ -4,9 +4,8 @@
 decides again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Generic
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.contracts import Envelope, Event
 from genonaut.platform import metrics
 from genonaut.platform.aggregate import Aggregate, C, S
+from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.context import Cause, current_cause
 from genonaut.platform.database import Database
 from genonaut.platform.projections import Projection, Recorded
@@ -28,12 +28,6 @@ MAX_EVENT_BYTES = 1_000_000
 
 A server takes messages of 1 MiB unless it is told otherwise; the envelope and the headers want some of that.
 """
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)

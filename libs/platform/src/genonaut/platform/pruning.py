@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy import text
 
 from genonaut.contracts.streams import STREAMS
+from genonaut.platform.clock import Clock
 from genonaut.platform.database import Database
-from genonaut.platform.events import Clock
 
 log = structlog.get_logger()
 

@@ -17,10 +17,11 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.requests import HTTPConnection
 
 from genonaut.platform.bus import Bus
+from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
-from genonaut.platform.events import Clock, EventStore, utc_now
+from genonaut.platform.events import EventStore
 from genonaut.platform.http.documentation import install_documentation
 from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.health import Check, health_router

@@ -18,8 +18,8 @@ from sqlalchemy.engine import make_url
 
 from genonaut.contracts.streams import STREAMS, Durable
 from genonaut.platform.bus import Bus
+from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.database import Database
-from genonaut.platform.events import Clock, utc_now
 from genonaut.platform.migrations import migrate
 from genonaut.platform.provisioning import SERVICES, Passwords, login, provision_bus, provision_database
 from genonaut.platform.service import Runtime, Service

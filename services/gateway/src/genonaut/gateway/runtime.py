@@ -13,7 +13,7 @@ from genonaut.gateway.system.documents import Documents
 from genonaut.gateway.system.health import Health
 from genonaut.gateway.traffic.capture import Capture
 from genonaut.platform.bus import Bus
-from genonaut.platform.http.errors import Clock
+from genonaut.platform.clock import Clock
 
 
 @dataclass

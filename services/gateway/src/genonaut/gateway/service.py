@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import structlog
 from fastapi import FastAPI
@@ -23,8 +22,9 @@ from genonaut.gateway.system.documents import Documents
 from genonaut.gateway.system.health import Health
 from genonaut.gateway.traffic.capture import Capture
 from genonaut.platform.bus import Bus
+from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.http.documentation import install_documentation
-from genonaut.platform.http.errors import Clock, install_errors
+from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.health import health_router
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.http.sockets import Socket
@@ -41,10 +41,6 @@ A job can be followed at `GET /api/v1/generation-jobs/{id}/events` and over the 
 `/ws/jobs?job_ids=1,2`: first `connection` and `snapshot` messages, then one `job` message for each change, with the
 status pending, started, processing, completed, failed or cancelled.
 """
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Gateway:

@@ -3,8 +3,6 @@
 The exceptions that routes and commands raise are importable from here.
 """
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -17,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
+from genonaut.platform.clock import Clock
 from genonaut.platform.http.failures import problem_of
 from genonaut.platform.http.problems import (
     MEDIA_TYPE,
@@ -43,7 +42,6 @@ __all__ = [
     "BadGatewayError",
     "BadRequestError",
     "Boundary",
-    "Clock",
     "ConflictError",
     "FieldError",
     "ForbiddenError",
@@ -61,8 +59,6 @@ __all__ = [
     "install_errors",
 ]
 
-Clock = Callable[[], datetime]
-
 log = structlog.get_logger()
 
 INTERNAL_ERROR_CLOSE = 1011
@@ -72,7 +68,7 @@ INTERNAL_ERROR_CLOSE = 1011
 def install_errors(app: FastAPI, *, clock: Clock, statement_timeout_ms: int) -> None:
     """Every error of `app` has the problem body, and its OpenAPI document says so.
 
-    `clock` gives aware UTC times; the statement timeout is shown in the 504 body. Middleware that may raise is
+    The statement timeout is shown in the 504 body. Middleware that may raise is
     added before this call, so that it runs inside.
     """
     answers = _Answers(clock, f"{statement_timeout_ms / 1000:g}s")

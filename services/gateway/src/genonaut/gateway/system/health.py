@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from genonaut.gateway.routing.services import Services
 from genonaut.gateway.routing.table import Service
 from genonaut.platform.bus import Bus
-from genonaut.platform.http.errors import Clock
+from genonaut.platform.clock import Clock
 
 log = structlog.get_logger()
 

@@ -20,8 +20,8 @@ from genonaut.contracts.streams import REQUESTS
 from genonaut.gateway.traffic.facts import fact_of
 from genonaut.platform import metrics
 from genonaut.platform.bus import MAX_BATCH, Bus, Message, PublishError
+from genonaut.platform.clock import Clock
 from genonaut.platform.context import current_cause
-from genonaut.platform.http.errors import Clock
 from genonaut.platform.http.middleware import Served
 
 log = structlog.get_logger()

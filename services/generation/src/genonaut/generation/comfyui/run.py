@@ -6,9 +6,7 @@ call again with the same `prompt_id` and it is not run twice.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -38,6 +36,7 @@ from genonaut.generation.comfyui.verdict import (
     judge,
 )
 from genonaut.generation.comfyui.workflow import Graph, filename_prefix, prompt_graph
+from genonaut.platform.clock import Clock, utc_now
 
 log = structlog.get_logger()
 
@@ -76,7 +75,7 @@ async def run_prompt(
     on_progress: OnProgress,
     cancel: asyncio.Event,
     limits: Limits,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Clock = utc_now,
 ) -> tuple[Output, ...]:
     """The files of the job's pictures, in their order; fetch each with `server.download`.
 
