@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from genonaut.platform.settings import ServiceSettings, SettingsError
+from genonaut.platform.settings import ProcessSettings, ServiceSettings, SettingsError
 
 REQUIRED = {
     "DATABASE_URL": "postgresql://u:hidden-password@localhost/db",
@@ -19,6 +19,10 @@ REQUIRED = {
 class ShopSettings(ServiceSettings):
     section: ClassVar[str] = "content"
     shelves: int = 3
+
+
+class DoorSettings(ProcessSettings):
+    section: ClassVar[str] = "gateway"
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +69,28 @@ def test_a_section_that_nobody_reads_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match="sections that nobody reads: contnet"):
         ShopSettings.load()
+
+
+def test_what_is_common_to_the_services_is_nothing_to_a_process_without_a_database(tmp_path: Path) -> None:
+    write_config(tmp_path, {"common": {"statement-timeout-ms": 7, "log-level": "DEBUG"}})
+
+    assert ShopSettings.load().statement_timeout_ms == 7
+    assert (DoorSettings.load().log_level, hasattr(DoorSettings.load(), "statement_timeout_ms")) == ("DEBUG", False)
+
+
+@pytest.mark.parametrize("key", ["shelfs", "shelves", "database-url"])
+def test_it_refuses_what_is_unknown_or_a_secret_all_the_same(tmp_path: Path, key: str) -> None:
+    write_config(tmp_path, {"common": {key: "x"}})
+
+    with pytest.raises(SettingsError, match=f"{key.replace('-', '_')}: no such setting"):
+        DoorSettings.load()
+
+
+def test_its_own_section_has_only_its_settings(tmp_path: Path) -> None:
+    write_config(tmp_path, {"gateway": {"statement-timeout-ms": 7}})
+
+    with pytest.raises(SettingsError, match="statement_timeout_ms: no such setting"):
+        DoorSettings.load()
 
 
 @pytest.mark.parametrize("section", ["common", "content"])

@@ -1,8 +1,9 @@
 """Settings of a process: the environment over `deploy/config/base.json` over defaults.
 
 Unknown keys in the file are refused.
-The file has a section `common`, read by every service, and one section for each service. Secrets never show in a log
-or an error. They come from the environment, or from files that it names: DATABASE_URL_FILE=/run/secrets/database_url.
+The file has a section `common`, of which each process reads what concerns it, and one for each service. Secrets never
+show in a log or an error. They come from the environment, or from files that it names:
+DATABASE_URL_FILE=/run/secrets/database_url.
 """
 
 import json
@@ -46,7 +47,6 @@ class ProcessSettings(BaseSettings):
     api_secret_key: SecretStr = Field(description="Signs cursors and tokens.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "console"] = "json"
-    statement_timeout_ms: int = Field(default=15_000, ge=1)
     http_connections: int = Field(default=2_000, ge=1, description="Open connections of clients at the same time.")
     http_head_bytes: int = Field(default=32 * 1024, ge=1024, description="The address and headers of a request.")
     http_head_seconds: float = Field(default=10, gt=0, description="How long they may take to arrive.")
@@ -86,6 +86,7 @@ class ServiceSettings(ProcessSettings):
     )
     object_store_url: AnyUrl = Field(description="Where images are: file:///folder or s3://bucket/prefix.")
     database_pool_size: int = Field(default=5, ge=1)
+    statement_timeout_ms: int = Field(default=15_000, ge=1)
 
     @field_validator("database_url", "database_admin_url")
     @classmethod
@@ -140,8 +141,12 @@ class _ConfigFile(PydanticBaseSettingsSource):
         if strangers := sections.keys() - set(SECTIONS):
             raise SettingsError(f"{path} has sections that nobody reads: {', '.join(sorted(strangers))}")
         section: str = self.settings_cls.section  # type: ignore[attr-defined]  # every ProcessSettings has one
-        values = {**sections.get("common", {}), **sections.get(section, {})}
-        settings = {key.replace("-", "_"): value for key, value in values.items()}
+        common, own = _by_field(sections.get("common", {})), _by_field(sections.get(section, {}))
+        # What is common to the services with a database is nothing to a process without one.
+        elsewhere = (
+            ServiceSettings.model_fields.keys() - _secrets(ServiceSettings) - self.settings_cls.model_fields.keys()
+        )
+        settings = {key: value for key, value in common.items() if key not in elsewhere} | own
         if secrets := settings.keys() & _secrets(self.settings_cls):
             named = ", ".join(sorted(secret.upper() for secret in secrets))
             raise SettingsError(
@@ -149,6 +154,10 @@ class _ConfigFile(PydanticBaseSettingsSource):
                 " (or, with _FILE behind the name, where the secret is)"
             )
         return settings
+
+
+def _by_field(section: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("-", "_"): value for key, value in section.items()}
 
 
 def _secrets(settings: type[BaseSettings]) -> set[str]:

@@ -127,7 +127,7 @@ def _surround(app: FastAPI, runtime: Runtime) -> None:
     """From the outside in: context and capture, headers, errors, limits, forwarding; then the routes."""
     settings = runtime.settings
     app.add_middleware(Forwarding, services=runtime.services, upload_pause=settings.upload_timeout_seconds)
-    install_errors(app, clock=runtime.clock, statement_timeout_ms=settings.statement_timeout_ms)
+    install_errors(app, clock=runtime.clock)
     install_middleware(app, max_body_bytes=settings.max_body_bytes, on_served=runtime.capture, show_route=False)
     # Inside the context, which counts it, and outside everything that answers.
     app.user_middleware.insert(1, Middleware(Edge, origins=settings.cors_origins))

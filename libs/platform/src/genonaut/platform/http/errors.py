@@ -65,13 +65,13 @@ INTERNAL_ERROR_CLOSE = 1011
 """The WebSocket close code for a failure of the server."""
 
 
-def install_errors(app: FastAPI, *, clock: Clock, statement_timeout_ms: int) -> None:
+def install_errors(app: FastAPI, *, clock: Clock, statement_timeout_ms: int | None = None) -> None:
     """Every error of `app` has the problem body, and its OpenAPI document says so.
 
-    The statement timeout is shown in the 504 body. Middleware that may raise is
+    The statement timeout, of a process with a database, is shown in the 504 body. Middleware that may raise is
     added before this call, so that it runs inside.
     """
-    answers = _Answers(clock, f"{statement_timeout_ms / 1000:g}s")
+    answers = _Answers(clock, f"{statement_timeout_ms / 1000:g}s" if statement_timeout_ms else None)
     for kind in (HTTPException, RequestValidationError):
         app.add_exception_handler(kind, answers.handle)
     app.add_middleware(Boundary, answers=answers)
@@ -79,7 +79,7 @@ def install_errors(app: FastAPI, *, clock: Clock, statement_timeout_ms: int) -> 
 
 
 class _Answers:
-    def __init__(self, clock: Clock, statement_timeout: str) -> None:
+    def __init__(self, clock: Clock, statement_timeout: str | None) -> None:
         self._clock = clock
         self._statement_timeout = statement_timeout
 

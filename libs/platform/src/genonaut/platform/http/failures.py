@@ -38,7 +38,7 @@ UNSTORABLE = {
 """States that Postgres reports about values which passed validation and which no column can hold."""
 
 
-def problem_of(error: BaseException, scope: Scope, *, statement_timeout: str) -> Problem:
+def problem_of(error: BaseException, scope: Scope, *, statement_timeout: str | None) -> Problem:
     """The problem that `error` is to the caller; InternalError when it is our fault or unknown."""
     if isinstance(error, Problem):
         return error
@@ -51,7 +51,7 @@ def problem_of(error: BaseException, scope: Scope, *, statement_timeout: str) ->
     )
 
 
-def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: str) -> Problem | None:
+def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: str | None) -> Problem | None:
     states = {str(state) for one in _chain(error) if (state := getattr(one, "sqlstate", None))}
     if "57014" in states:
         return _statement_timeout(scope, statement_timeout)
@@ -125,7 +125,7 @@ def _matches(route: RouteContext, path: str) -> bool:
     return route.methods is not None and route.path_regex.match(path) is not None
 
 
-def _statement_timeout(scope: Scope, duration: str) -> Problem:
+def _statement_timeout(scope: Scope, duration: str | None) -> Problem:
     endpoint = getattr(scope.get("endpoint"), "__name__", None)
     return TimeoutProblem(
         TOO_SLOW,
