@@ -6,13 +6,11 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from genonaut.content.images.api import ThumbnailSize
 from genonaut.content.images.domain import IMAGE, Image, Upload
 from genonaut.content.images.schemas import UnsatisfiableRangeError, byte_range, names_tag, preferred_format
 from genonaut.contracts import Event
 from genonaut.contracts.content import ImageUploaded
 from genonaut.contracts.images import StoredImage
-from genonaut.platform.images import THUMBNAIL_SIZES
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 PICTURE = StoredImage(sha256="a" * 64, media_type="image/png", width=3, height=2, size_bytes=99)
@@ -33,10 +31,6 @@ def test_an_upload_is_stated_once_for_each_who_brings_it() -> None:
     assert IMAGE.decide(Upload(PICTURE, None), given(by_ada)) == [by_nobody]
     assert IMAGE.decide(Upload(PICTURE, None), given(by_ada, by_nobody)) == []
     assert IMAGE.decide(Upload(PICTURE, BOB), given(by_ada, by_nobody)) == [ImageUploaded(image=PICTURE, user_id=BOB)]
-
-
-def test_every_stored_size_can_be_asked_for() -> None:
-    assert tuple(ThumbnailSize) == THUMBNAIL_SIZES
 
 
 @pytest.mark.parametrize(

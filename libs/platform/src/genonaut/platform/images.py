@@ -11,7 +11,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal, get_args
 
-from genonaut.contracts.images import StoredImage
+from genonaut.contracts.images import StoredImage, ThumbnailSize
 from genonaut.platform.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 MAX_PIXELS = 8192 * 8192
 
 ThumbnailFormat = Literal["webp", "png"]
-THUMBNAIL_SIZES = (150, 300, 600)
-"""Pixels of the longest side. A smaller original keeps its own size."""
 THUMBNAIL_FORMATS: tuple[ThumbnailFormat, ...] = get_args(ThumbnailFormat)
 
 # The JPEG decoder calls a JPEG that carries further pictures (phones make them) by its own name.
@@ -43,7 +41,7 @@ def image_key(sha256: str) -> str:
 
 
 def thumbnail_key(sha256: str, size: int, format: ThumbnailFormat) -> str:  # noqa: A002 - the word of the field
-    """Where the thumbnail of that original is stored; `size` is one of THUMBNAIL_SIZES."""
+    """Where the thumbnail of that original is stored; `size` is a ThumbnailSize."""
     return f"thumbnails/{sha256[:2]}/{sha256[2:4]}/{sha256}/{size}.{format}"
 
 
@@ -59,7 +57,7 @@ def thumbnails(original: bytes) -> tuple[StoredImage, dict[str, bytes]]:
     made: dict[str, bytes] = {}
     encoded: dict[ThumbnailFormat, bytes] = {}
     shrunk = _displayable(picture)
-    for size in sorted(THUMBNAIL_SIZES, reverse=True):
+    for size in sorted(ThumbnailSize, reverse=True):
         fitted = _fitted(shrunk, size)
         if fitted is not shrunk or not encoded:  # a small picture is its own thumbnail of several sizes
             encoded = {format_: _encoded(fitted, format_) for format_ in THUMBNAIL_FORMATS}

@@ -6,7 +6,6 @@ What a hash names never changes, so caches may keep it for ever and a part of it
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from genonaut.content.images.schemas import (
     names_tag,
     preferred_format,
 )
+from genonaut.contracts.images import ThumbnailSize
 from genonaut.platform.http.errors import (
     InvalidError,
     NotFoundError,
@@ -47,14 +47,6 @@ router = Router(prefix=PREFIX, tags=["images"])
 
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _CACHEABLE = "max-age=31536000, immutable"
-
-
-class ThumbnailSize(IntEnum):
-    """Pixels of the longest side."""
-
-    SMALL = 150
-    MEDIUM = 300
-    LARGE = 600
 
 
 @router.post(

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from genonaut.contracts.images import StoredImage, image_path
+from genonaut.contracts.images import StoredImage, ThumbnailSize, image_path
+
+_SIZES = "|".join(f"{size:d}" for size in ThumbnailSize)
 
 
 class StoredImageBody(BaseModel):
@@ -15,7 +17,7 @@ class StoredImageBody(BaseModel):
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")
     size_bytes: int
-    url: str = Field(description="Where it is served; `size=150|300|600` gives a thumbnail.")
+    url: str = Field(description=f"Where it is served; `size={_SIZES}` gives a thumbnail.")
 
     @classmethod
     def of(cls, image: StoredImage, *, viewer: UUID | None = None) -> Self:

@@ -6,10 +6,8 @@ from genonaut.content.items.domain import searchable
 from genonaut.content.items.tables import items
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import ItemCreated
-from genonaut.contracts.images import image_path
+from genonaut.contracts.images import SHOWN_SIZE, image_path
 from genonaut.platform.projections import Projection
-
-THUMB_SIZE = 300
 
 items_projection = Projection("items", items)
 
@@ -30,7 +28,7 @@ async def _created(connection: AsyncConnection, event: ItemCreated, envelope: En
             tag_ids=event.tag_ids,
             quality_score=event.quality_score,
             is_private=event.is_private,
-            path_thumb=image_path(image.sha256, size=THUMB_SIZE) if image else None,
+            path_thumb=image_path(image.sha256, size=SHOWN_SIZE) if image else None,
             image_sha256=image.sha256 if image else None,
             job_id=event.job_id,
             image_index=event.image_index if event.job_id is not None else None,

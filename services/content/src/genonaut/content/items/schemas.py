@@ -11,7 +11,7 @@ from genonaut.content.images.schemas import StoredImageBody
 from genonaut.content.items.domain import MAX_PROMPT, MAX_TAGS, MAX_TITLE
 from genonaut.content.tags.schemas import TagWord
 from genonaut.contracts.content import ContentType, SourceType
-from genonaut.contracts.images import Sha256, StoredImage, image_path
+from genonaut.contracts.images import SHOWN_SIZE, Sha256, StoredImage, ThumbnailSize, image_path
 
 ShownSource = Literal["regular", "auto"]
 """What the API calls the sources `items` and `auto`."""
@@ -77,7 +77,7 @@ class Item(BaseModel):
     is_public: bool
     is_private: bool
     image: StoredImageBody | None
-    path_thumb: str | None = Field(description="The thumbnail of 300 pixels.")
+    path_thumb: str | None = Field(description=f"The thumbnail of {SHOWN_SIZE:d} pixels.")
     path_thumbs_alt_res: dict[str, str] = Field(description="The other thumbnails by size.", examples=[{"150": "…"}])
     job_id: int | None = Field(description="The generation job that made it.")
     created_at: datetime
@@ -96,7 +96,9 @@ class Item(BaseModel):
             image=StoredImageBody.of(image, viewer=viewer) if image else None,
             path_thumb=shown_thumb(row),
             path_thumbs_alt_res={
-                str(size): image_path(sha256, size=size, viewer=viewer) for size in (150, 600) if sha256
+                f"{size:d}": image_path(sha256, size=size, viewer=viewer)
+                for size in ThumbnailSize
+                if sha256 and size != SHOWN_SIZE
             },
         )
 

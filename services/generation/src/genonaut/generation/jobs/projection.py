@@ -15,11 +15,9 @@ from genonaut.contracts.generation import (
     JobRequeued,
     JobStarted,
 )
-from genonaut.contracts.images import image_path
+from genonaut.contracts.images import SHOWN_SIZE, image_path
 from genonaut.generation.jobs.tables import jobs
 from genonaut.platform.projections import Projection
-
-THUMBNAIL_SIZE = 300
 
 job_list = Projection("jobs", jobs)
 
@@ -80,7 +78,7 @@ async def _completed(connection: AsyncConnection, event: JobCompleted, envelope:
         status="completed",
         completed_at=envelope.time,
         output_paths=[image_path(image.sha256, viewer=viewer) for image in event.images],
-        thumbnail_paths=[image_path(image.sha256, size=THUMBNAIL_SIZE, viewer=viewer) for image in event.images],
+        thumbnail_paths=[image_path(image.sha256, size=SHOWN_SIZE, viewer=viewer) for image in event.images],
     )
 
 
