@@ -56,6 +56,7 @@ def test_an_outage_is_waited_out(error: Exception) -> None:
         ValueError("closed"),
         FileNotFoundError(),
         of_sqlalchemy(asyncpg.DataError("value out of int64 range")),
+        of_sqlalchemy(asyncpg.InterfaceError("the number of query arguments cannot exceed 32767")),
         of_sqlalchemy(asyncpg.InterfaceError("the server expects 1 argument for this query, 0 were passed")),
         of_sqlalchemy(asyncpg.UndefinedTableError("no such table")),
         asyncpg.UniqueViolationError("twice"),

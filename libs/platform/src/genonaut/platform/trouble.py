@@ -83,7 +83,7 @@ def _is_outage(error: BaseException) -> bool:
         return True
     if isinstance(error, (OutageError, ConnectionError, socket.gaierror, *_outages_of_libraries())):
         return True
-    # Its other errors of this class are mistakes: too few parameters, a value that cannot be encoded.
+    # Its other errors of this class are mistakes, such as more parameters than a statement takes.
     interface_error = getattr(sys.modules.get("asyncpg"), "InterfaceError", ())
     return isinstance(error, interface_error) and "clos" in str(error)
 
