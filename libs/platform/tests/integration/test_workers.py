@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import pytest
+from nats.js import JetStreamContext
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
-from genonaut.platform import consumer_loop, service
+from genonaut.platform import consumer_loop, lag, service
 from genonaut.platform.bus import Message
 from genonaut.platform.clock import utc_now
 from genonaut.platform.consumer_loop import ConsumerLoop
@@ -72,7 +73,7 @@ async def test_nothing_is_fetched_while_the_gate_is_closed(toy, monkeypatch) -> 
     async with running(loop):
         await eventually(lambda: len(asked) > 3)
         assert await pending(toy) == (1, 0)
-        await loop.check()
+        loop.check()
         is_open.set()
         await eventually(lambda: handled == [user])
 
@@ -156,3 +157,34 @@ async def test_a_service_runs_workers_inside_of_what_they_need(toy, monkeypatch)
         assert (await process.client.get("/ready")).json()["checks"]["consumers"] == "ready"
 
     assert steps == ["opened", "begun", "done", "closed"]
+
+
+async def test_the_bus_is_asked_once_for_what_several_workers_share(toy, monkeypatch) -> None:
+    monkeypatch.setattr(lag, "MEASURE_SECONDS", 3600)
+    consumer_info, asked = JetStreamContext.consumer_info, []
+
+    async def counted(jetstream, stream, consumer):
+        asked.append(consumer)
+        return await consumer_info(jetstream, stream, consumer)
+
+    async def effect(recorded) -> None:
+        pass
+
+    @asynccontextmanager
+    async def workers(runtime):
+        yield [ConsumerLoop(DURABLE, effect, bus=runtime.bus, database=runtime.database) for _ in range(3)]
+
+    monkeypatch.setattr(JetStreamContext, "consumer_info", counted)
+    toys = Service(name="content", settings=ToySettings, workers=[workers], relays=False)
+    async with toy.running(toys) as process:
+        await eventually(lambda: asked)
+        measured = list(asked)
+        asked.clear()
+        ready = await process.client.get("/ready")
+        checked = list(asked)
+        await toy.platform.bus.jetstream.delete_consumer("CONTENT", DURABLE.name)
+        without = await process.client.get("/ready")
+
+    assert ready.status_code == 200
+    assert measured == checked == [DURABLE.name]
+    assert without.json()["checks"]["consumers"] == "not ready"

@@ -11,7 +11,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -49,7 +48,6 @@ STILL_SECONDS = 20.0
 """A loop that has not come round for longer shows as not ready."""
 FETCH_SECONDS = 2.0
 """A request that a restart of the bus forgot is made again after this and `pull.ANSWER_SECONDS`."""
-MEASURE_SECONDS = 5.0
 GATE_SECONDS = 0.2
 """Before a closed gate is asked again; growing up to FETCH_SECONDS."""
 
@@ -99,13 +97,6 @@ class ConsumerLoop:
 
     async def run(self) -> None:
         """Until `stop`; a message in hand is finished first. Outages of the bus are waited out."""
-        measuring = asyncio.create_task(self._measure())
-        try:
-            await self._consume()
-        finally:
-            measuring.cancel()
-
-    async def _consume(self) -> None:
         while not self._stop.is_set():
             try:
                 pull = await Pull.open(self.bus.client, stream=self.durable.stream.name, consumer=self.durable.name)
@@ -130,31 +121,13 @@ class ConsumerLoop:
     def stop(self) -> None:
         self._stop.set()
 
-    async def check(self) -> None:
-        """Raises when the durable does not answer or the loop has stood still for longer than it may."""
-        await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
+    def check(self) -> None:
+        """Raises when the loop has stood still for longer than it may."""
         now = monotonic()
         if now - self._alive_at > STILL_SECONDS:
             raise TimeoutError(f"consumer {self.durable.name} stands still")
         if self.patience is not None and self._effect_since is not None and now - self._effect_since > self.patience:
             raise TimeoutError(f"consumer {self.durable.name} is stuck in one effect")
-
-    async def _measure(self) -> None:
-        """States every few seconds how much waits, whether or not anything moves."""
-        while True:
-            try:
-                await self._state_lag()
-            except Exception as error:  # noqa: BLE001 - figures must not stop what they are about
-                log.warning("consumer.not_measured", consumer=self.durable.name, error=type(error).__name__)
-            await asyncio.sleep(MEASURE_SECONDS)
-
-    async def _state_lag(self) -> None:
-        info = await self.bus.jetstream.consumer_info(self.durable.stream.name, self.durable.name)
-        waiting = (info.num_pending or 0) + (info.num_ack_pending or 0)
-        oldest = await self.bus.oldest_unhandled(self.durable) if waiting else None
-        lag = max(0.0, (datetime.now(UTC) - oldest).total_seconds()) if oldest else 0.0
-        metrics.CONSUMER_PENDING.labels(consumer=self.durable.name).set(waiting)
-        metrics.CONSUMER_LAG.labels(consumer=self.durable.name).set(lag)
 
     async def _may_fetch(self) -> bool:
         """True as soon as the gate is open, false as soon as the loop shall stop."""

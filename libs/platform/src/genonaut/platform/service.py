@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +16,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.requests import HTTPConnection
 
+from genonaut.contracts.streams import Durable
 from genonaut.platform.bus import Bus
 from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.consumer_loop import ConsumerLoop
@@ -27,6 +28,7 @@ from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.health import Check, health_router
 from genonaut.platform.http.lists import install_lists
 from genonaut.platform.http.middleware import install_middleware
+from genonaut.platform.lag import measure_lag
 from genonaut.platform.projections import Projection
 from genonaut.platform.pruning import prune_now_and_then
 from genonaut.platform.relay import Relay
@@ -59,6 +61,11 @@ class Runtime(Generic[Cfg]):
     clock: Clock = utc_now
     loops: list[ConsumerLoop] = field(default_factory=list)
     """Every consumer loop of the process, for readiness and the orderly end."""
+
+    @property
+    def durables(self) -> Iterable[Durable]:
+        """What the loops work on, each once: there may be several to one."""
+        return dict.fromkeys(loop.durable for loop in self.loops)
 
     @cached_property
     def objects(self) -> "ObjectStore":
@@ -153,6 +160,7 @@ class Service(Generic[Cfg]):
                 runtime.loops.extend(await opened.enter_async_context(workers(runtime)))
             consuming = [watched(loop.run(), loop.durable.name, may_return=True) for loop in runtime.loops]
             tasks = list(consuming)
+            tasks.extend(watched(measure_lag(runtime.bus, each), f"lag of {each.name}") for each in runtime.durables)
             relay = None
             if self.relays:
                 relay = Relay(runtime.database, runtime.bus, schema=self.name, source=self.source)
@@ -210,8 +218,10 @@ def _readiness(runtime: Runtime[Any], relay: Relay | None) -> Checks:
     """Ready means that work moves, not that a socket answers."""
 
     async def consumers() -> None:
+        info = runtime.bus.jetstream.consumer_info
+        await asyncio.gather(*(info(durable.stream.name, durable.name) for durable in runtime.durables))
         for loop in runtime.loops:
-            await loop.check()
+            loop.check()
 
     async def outbox() -> None:
         if relay:
