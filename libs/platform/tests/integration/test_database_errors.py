@@ -1,6 +1,5 @@
 """What a caller is told when Postgres refuses, is slow, or is gone."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -192,9 +191,15 @@ async def test_what_a_peak_left_open_is_closed_and_nobody_notices(postgres: Post
     async def none_left() -> bool:
         return await connections() == 0
 
-    await asyncio.gather(*(database.ping() for _ in range(3)))
-    assert await connections() == 3
+    async def peak() -> None:
+        async with database.reading(), database.reading(), database.reading():
+            pass
+
+    await peak()
+    await database.ping()
+    assert await connections() == 4
     await eventually(none_left)
-    await asyncio.gather(*(database.ping() for _ in range(3)))
+    await peak()
+    await database.ping()
     await database.close()
     await watcher.close()

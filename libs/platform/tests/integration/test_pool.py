@@ -1,6 +1,8 @@
-"""Connections of the pool that the server has ended are not handed out."""
+"""Connections of the pool that the server has ended are not handed out, and a used-up pool is no lost database."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest_asyncio
 from sqlalchemy import text
@@ -44,3 +46,12 @@ async def test_connections_that_the_server_ended_are_replaced(database: Database
     after = await backends(database)
     assert set(after).isdisjoint(before)
     assert set(await backends(database)) == set(after)
+
+
+async def test_a_database_answers_though_all_of_the_pool_is_at_work(database: Database) -> None:
+    async with AsyncExitStack() as at_work:
+        for _ in range(6):
+            await at_work.enter_async_context(database.transaction())
+
+        async with asyncio.timeout(2):
+            await asyncio.gather(*(database.ping() for _ in range(5)))

@@ -56,10 +56,16 @@ class Database:
         if statement_timeout_ms is not None:
             self._server_settings["statement_timeout"] = str(statement_timeout_ms)
             self._command_timeout = statement_timeout_ms / 1000 + ANSWER_SECONDS
-        self.engine: AsyncEngine = create_async_engine(
+        self.engine = self._engine(pool_size, at_peaks=pool_size)
+        # Of its own, because a process whose connections are all at work is busy, and not unready.
+        self._ping_engine = self._engine(1, at_peaks=0)
+
+    def _engine(self, pool_size: int, *, at_peaks: int) -> AsyncEngine:
+        """Nothing connects before the first use. `at_peaks` is how many connections may come on top."""
+        engine = create_async_engine(
             self.url,
             pool_size=pool_size,
-            max_overflow=pool_size,
+            max_overflow=at_peaks,
             pool_timeout=10,
             # The same few connections are used again and again; the server ends those that a peak has left behind, each
             # of which is some megabytes there.
@@ -70,7 +76,8 @@ class Database:
         )
         # Instead of the pool's own ping, which is a transaction of three round trips before each of ours: a server that
         # ends a connection says so, and a connection that is lost in silence would not answer a ping either.
-        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
+        event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        return engine
 
     @property
     def _connect_args(self) -> dict[str, Any]:
@@ -94,9 +101,9 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, engine: AsyncEngine | None = None) -> AsyncIterator[AsyncConnection]:
         try:
-            connection = await self.engine.connect()
+            connection = await (engine or self.engine).connect()
         except (TimeoutError, OSError) as error:
             raise DatabaseUnavailableError(f"no connection to the database: {type(error).__name__}") from error
         try:
@@ -127,13 +134,15 @@ class Database:
         )
 
     async def ping(self) -> None:
-        async with self._connected() as connection:
+        """Raises when the database does not answer. Waits for nobody who uses the pool."""
+        async with self._connected(self._ping_engine) as connection:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
         """Says goodbye to the server, but does not wait for a farewell that never comes."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.engine.dispose(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(self.engine.dispose(), self._ping_engine.dispose())
 
 
 def _refuse_closed(_: object, entry: ConnectionPoolEntry, __: object) -> None:
