@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from genonaut.contracts.content import UserPreferencesChanged
+from genonaut.platform import metrics
 from genonaut.platform.context import Cause, caused_by
 from genonaut.platform.trouble import ConcurrencyConflictError
 
@@ -67,6 +68,31 @@ async def test_a_failed_projection_undoes_the_append(toy) -> None:
 
     assert await toy.scalar("SELECT count(*) FROM events") == 0
     assert await toy.scalar("SELECT count(*) FROM outbox") == 0
+
+
+async def test_what_is_counted_is_what_is_committed(toy) -> None:
+    def counted() -> float:
+        labels = {"type": UserPreferencesChanged.type}
+        return metrics.REGISTRY.get_sample_value("events_appended_total", labels) or 0.0
+
+    user_id = uuid4()
+    await toy.register(user_id)
+    event = UserPreferencesChanged(user_id=user_id, changes={})
+    before = counted()
+
+    async def changes_its_mind() -> None:
+        async with toy.database.transaction() as connection:
+            await toy.store.append(connection, "user", str(user_id), 1, [event])
+            raise RuntimeError("not after all")
+
+    with pytest.raises(RuntimeError, match="after all"):
+        await changes_its_mind()
+    assert counted() == before
+
+    async with toy.database.transaction() as connection:
+        await toy.store.append(connection, "user", str(user_id), 1, [event, event])
+        assert counted() == before
+    assert counted() == before + 2
 
 
 async def test_events_carry_what_caused_them(toy) -> None:

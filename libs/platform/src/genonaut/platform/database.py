@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import event, text
@@ -89,8 +90,11 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self._connected() as connection, connection.begin():
-            yield connection
+        async with self._connected() as connection:
+            async with connection.begin():
+                yield connection
+            for call in _after_commit.pop(connection, ()):
+                call()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -143,6 +147,14 @@ class Database:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(self.engine.dispose(), self._ping_engine.dispose())
+
+
+_after_commit: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = WeakKeyDictionary()
+
+
+def after_commit(connection: AsyncConnection, call: Callable[[], None]) -> None:
+    """Has it called when the `transaction` that gave the connection is committed, and never if it is not."""
+    _after_commit.setdefault(connection, []).append(call)
 
 
 def _refuse_closed(_: object, entry: ConnectionPoolEntry, __: object) -> None:

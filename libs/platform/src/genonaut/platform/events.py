@@ -19,7 +19,7 @@ from genonaut.platform import metrics
 from genonaut.platform.aggregate import Aggregate, C, S
 from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.context import Cause, current_cause
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, after_commit
 from genonaut.platform.projections import Projection, Recorded
 from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
 
@@ -125,9 +125,13 @@ class EventStore:
             raise
         for projection in self.projections:
             await projection.apply(connection, recorded)
-        for event in events:
-            metrics.EVENTS_APPENDED.labels(type=event.type).inc()
+        after_commit(connection, lambda: _count(events))
         return recorded
+
+
+def _count(events: Sequence[Event]) -> None:
+    for event in events:
+        metrics.EVENTS_APPENDED.labels(type=event.type).inc()
 
 
 _LOAD = text("""

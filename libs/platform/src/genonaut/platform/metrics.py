@@ -20,10 +20,7 @@ HTTP_DURATION = Histogram(
 HTTP_ACTIVE = Gauge("http_server_active_requests", "Requests and sockets that are being answered.", registry=REGISTRY)
 
 EVENTS_APPENDED = Counter(
-    "events_appended_total",
-    "Events appended to the log, those of transactions that were then rolled back included.",
-    ["type"],
-    registry=REGISTRY,
+    "events_appended_total", "Events appended to the log, and committed.", ["type"], registry=REGISTRY
 )
 OUTBOX_PENDING = Gauge(
     "outbox_pending_events",
