@@ -18,6 +18,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from genonaut.contracts import Envelope
 from genonaut.contracts.streams import Durable
 from genonaut.platform.bus_users import inbox_of
 from genonaut.platform.trouble import OutageError
@@ -46,6 +47,12 @@ class Message:
     id: str
     """The stream drops a second message with the same id within its duplicate window."""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, envelope: Envelope, *, subject: str, traceparent: str | None, id: str | None = None) -> Self:  # noqa: A002
+        """The event as a message, under its own id unless it is to be delivered a second time."""
+        headers = {"traceparent": traceparent} if traceparent else {}
+        return cls(subject, envelope.to_json(), id or str(envelope.id), headers)
 
 
 class Bus:

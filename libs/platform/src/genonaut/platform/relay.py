@@ -8,6 +8,7 @@ import asyncio
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -117,15 +118,13 @@ class Relay:
         work: list[Message] = []
         for row in rows:
             envelope = to_envelope(row, self.source)
-            payload = envelope.to_json()
-            headers = {"traceparent": row["traceparent"]} if row["traceparent"] else {}
             stream = stream_of(envelope.type)
             subject = stream.subject(envelope.type, envelope.subject)
-            facts.setdefault(stream.name, []).append(Message(subject, payload, str(envelope.id), headers))
+            fact = Message.of(envelope, subject=subject, traceparent=row["traceparent"])
+            facts.setdefault(stream.name, []).append(fact)
             work_type = WORK.get(envelope.type)
             if work_type and not row["restored_at"]:
-                subject = GENERATION_WORK.subject(work_type, envelope.subject)
-                work.append(Message(subject, payload, str(envelope.id), headers))
+                work.append(replace(fact, subject=GENERATION_WORK.subject(work_type, envelope.subject)))
         return facts | ({GENERATION_WORK.name: work} if work else {})
 
     def check(self) -> None:

@@ -73,13 +73,8 @@ async def dispatch(runtime: Runtime[Any], job_id: int) -> None:
         requested = (await runtime.store.load(connection, JOB.name, str(job_id)))[0]
     # Not the event's own id, which the stream remembers for a while; and the same one for all who look at this time.
     look = int(runtime.clock().timestamp() // runtime.settings.sweep_seconds)
-    headers = {"traceparent": requested.traceparent} if requested.traceparent else {}
-    message = Message(
-        _subject(job_id),
-        requested.envelope.to_json(),
-        f"{requested.envelope.id}/{look}",
-        headers,
-    )
+    again = f"{requested.envelope.id}/{look}"
+    message = Message.of(requested.envelope, subject=_subject(job_id), traceparent=requested.traceparent, id=again)
     await runtime.bus.publish(GENERATION_WORK.name, [message])
 
 
