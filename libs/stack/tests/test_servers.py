@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from genonaut.stack.child import ChildError
+from genonaut.stack.http import Answer
 from genonaut.stack.servers import Nats, Postgres, Server, ServerError, Valkey
 from genonaut.stack.servers.nats import account_info
-from genonaut.stack.servers.server import without_login
+from genonaut.stack.servers.server import Installation, without_login
 
 KINDS: list[type[Server]] = [Postgres, Nats, Valkey]
 
@@ -179,6 +180,16 @@ def test_a_strangers_server_is_not_mistaken_for_ours(kind: type[Server], state: 
     with pytest.raises(ServerError, match="not our"):
         ours._verify(theirs.installation)
     theirs.stop()
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"server_id": "x"}', '{"server_name": "x", "jetstream": null}'])
+def test_a_monitor_that_says_nothing_of_itself_is_a_server_that_cannot_be_had(
+    state: Path, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    """The supervisor tries such a server again; any other error would be its end."""
+    monkeypatch.setattr("genonaut.stack.servers.nats.get", lambda _: Answer(0 if not body else 200, body))
+    with pytest.raises(ServerError, match="is no NATS that we could know by its name"):
+        Nats(state)._verify(Installation("test", state, (2, 15)))
 
 
 def test_a_given_url_is_used_and_nothing_started(kind: type[Server], state: Path) -> None:

@@ -126,15 +126,23 @@ class Nats(Server):
         return "write error" in get(f"{self.monitor_url}/healthz", timeout=1.0).body
 
     def _verify(self, installation: Installation) -> None:
-        seen = json.loads(get(f"{self.monitor_url}/varz").body)
-        store = Path(seen.get("jetstream", {}).get("config", {}).get("store_dir", ""))
-        if seen["server_name"] != self.server_name or self.home not in store.parents:
-            raise ServerError(f"What monitors on port {self.monitor_port} is {seen['server_name']}: not ours.")
+        name, store = _monitored(self.monitor_url)
+        if name != self.server_name or self.home not in store.parents:
+            raise ServerError(f"What monitors on port {self.monitor_port} is {name}: not ours.")
         answer = account_info(self.url())
-        if answer["server"]["server_name"] != self.server_name:
-            name = answer["server"]["server_name"]
+        name = answer["server"].get("server_name")
+        if name != self.server_name:
             raise ServerError(f"The NATS server on port {self.port} is {name}: not ours.")
         _check_level(answer, str(installation))
+
+
+def _monitored(url: str) -> tuple[str, Path]:
+    """The name and the folder of the server that monitors there. Raises ServerError when none does."""
+    try:
+        seen = json.loads(get(f"{url}/varz").body)
+        return seen["server_name"], Path(seen.get("jetstream", {}).get("config", {}).get("store_dir", ""))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ServerError(f"What answers at {url} is no NATS that we could know by its name ({error!r}).") from error
 
 
 def account_info(url: str) -> dict[str, Any]:
