@@ -13,7 +13,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/crash":
             os._exit(7)
-        status = 503 if TROUBLE == "never-ready" else 200
+        not_ready = TROUBLE == "never-ready" or Path(os.environ["STATE"], "server-away").exists()
+        status = 503 if not_ready else 200
         self.send_response(status)
         self.end_headers()
         self.wfile.write(b'{"database": "unreachable"}' if status == 503 else b"{}")

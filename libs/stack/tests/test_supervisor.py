@@ -33,6 +33,7 @@ from genonaut.stack.supervisor import Supervisor
 from genonaut.testkit.disks import SmallDisk, small_disk
 
 HERE = Path(__file__).parent
+HUNG_AFTER = 3
 NAMES = ["postgres", "nats", "valkey", "first", "second", "gateway"]
 
 
@@ -519,6 +520,71 @@ def test_a_process_that_is_never_ready_says_what_is_missing(running: Running) ->
     assert running.look() is False
     assert running.state == "starting"
     assert 'answers 503: {"database": "unreachable"}' in running.why_not_ready()
+
+
+def ready(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs, was ready, and is asked at every look."""
+    monkeypatch.setattr("genonaut.stack.running.ASK_SECONDS", 0.0)
+    monkeypatch.setattr("genonaut.stack.running.HUNG_AFTER", HUNG_AFTER)
+    running.process = replace(running.process, env={**running.process.env, "TROUBLE": ""})
+    running.start()
+    assert wait_for(lambda: running.look() and running.state == "ready")
+
+
+def test_a_process_whose_servers_are_away_is_said_to_be_not_ready_and_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(running, monkeypatch)
+    pid = running.child.pid
+    away = Path(running.process.env["STATE"], "server-away")
+    away.touch()
+    assert running.look()
+    for _ in range(HUNG_AFTER + 1):
+        assert running.look() is False
+        assert (running.state, running.is_hung) == ("not ready", False)
+
+    away.unlink()
+
+    assert running.look()
+    assert (running.state, running.child.pid, running.restarts) == ("ready", pid, 0)
+
+
+def test_a_process_that_answers_nobody_for_long_is_hung_and_one_that_pauses_is_not(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(running, monkeypatch)
+    os.kill(running.child.pid, signal.SIGSTOP)
+    assert running.look()
+    for _ in range(HUNG_AFTER - 2):
+        assert running.look() is False
+        assert (running.state, running.is_hung) == ("not ready", False)
+    os.kill(running.child.pid, signal.SIGCONT)
+    assert wait_for(running.look)
+    assert running.state == "ready"
+
+    os.kill(running.child.pid, signal.SIGSTOP)
+    for _ in range(HUNG_AFTER):
+        assert running.is_hung is False
+        running.look()
+    assert running.is_hung
+
+
+def test_a_hung_process_is_started_again(
+    running: Running, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervisor = Supervisor(root=HERE, state=state, environment="dev", version="", planner=planned([]))
+    ready(running, monkeypatch)
+    hung = running.child.pid
+    os.kill(hung, signal.SIGSTOP)
+
+    def is_back() -> bool:
+        supervisor._look_at(running)
+        return running.state == "ready" and running.child.pid != hung
+
+    assert wait_for(is_back)
+    assert running.restarts == 1
+    assert not alive(hung)
+    assert capsys.readouterr().out.count("it runs and answers nobody; it is killed and started again") == 1
 
 
 def test_restarts_wait_longer_each_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,11 @@ class Child:
             self._asked = True
             self._process.send_signal(self._stop_signal)
 
+    def kill(self) -> None:
+        """Ends the process without asking; `exit_code` says so."""
+        if self.pid is not None and self._process is not None:
+            self._kill(self._process)
+
     def stop(self) -> None:
         """Ends the process: asks, waits, then kills. Afterwards nothing of it runs."""
         if self._process is None:

@@ -8,9 +8,9 @@ import psutil
 
 from genonaut.stack.http import get
 from genonaut.stack.local import LocalStack
+from genonaut.stack.stackfile import NOT_READY, READY
 
 GONE = "gone"
-NOT_READY = "not ready"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Seen:
     @property
     def ok(self) -> bool:
         """Whether it does its work."""
-        return self.state == "ready"
+        return self.state == READY
 
 
 def look(stack: LocalStack) -> list[Seen]:
@@ -48,8 +48,8 @@ def _state(entry: dict[str, Any]) -> str:
         return state
     if not psutil.pid_exists(entry["pid"]):
         return GONE
-    if state == "ready" and entry.get("ready") and not get(entry["ready"], timeout=3).ok:
-        return NOT_READY
+    if state in {READY, NOT_READY} and entry.get("ready"):
+        return READY if get(entry["ready"], timeout=3).ok else NOT_READY
     return state
 
 

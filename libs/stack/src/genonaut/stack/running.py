@@ -7,15 +7,17 @@ from typing import Any
 from genonaut.stack.child import Child, ChildError
 from genonaut.stack.http import get
 from genonaut.stack.processes import Process
-from genonaut.stack.stackfile import READY, STARTING, STOPPED, WAITING
+from genonaut.stack.stackfile import NOT_READY, READY, STARTING, STOPPED, WAITING
 
+ASK_SECONDS = 5.0  # from one question whether it is still ready to the next
+HUNG_AFTER = 6  # questions in a row without any answer
 STABLE_SECONDS = 30.0
 LONGEST_PAUSE = 30.0
 GRACE = 20.0
 
 
 class Running:
-    """Starts a process, sees when it is ready, and starts it again, ever more patiently, when it ends by itself."""
+    """Starts a process, sees whether it is ready, and starts it again, ever more patiently, when it ends by itself."""
 
     def __init__(self, process: Process, home: Path, log: Path, *, cwd: Path) -> None:
         self.process = process
@@ -26,6 +28,8 @@ class Running:
         self._cwd = cwd
         self._started_at = 0.0
         self._start_again_at = 0.0
+        self._ask_at = 0.0
+        self._unanswered = 0  # questions in a row
 
     def start(self) -> None:
         """Returns at once; `look` sees when it is ready."""
@@ -33,6 +37,7 @@ class Running:
         self.child.spawn(self.process.command(), env=self.process.environment(), cwd=self._cwd)
         self.state = STARTING
         self._started_at = time.monotonic()
+        self._unanswered = 0
 
     def look(self) -> bool:
         """Brings `state` up to date, starting again what ended; whether anything changed.
@@ -40,8 +45,8 @@ class Running:
         Raises ChildError when it cannot be started now. It waits then, as after any other end.
         """
         before = self.state
-        if self.state in {STARTING, READY} and self.child.exit_code() is not None:
-            if self.state == READY and time.monotonic() - self._started_at > STABLE_SECONDS:
+        if self.state in {STARTING, READY, NOT_READY} and self.child.exit_code() is not None:
+            if self.state != STARTING and time.monotonic() - self._started_at > STABLE_SECONDS:
                 self.failures = 0
             self._put_off()
         elif self.state == WAITING and time.monotonic() >= self._start_again_at:
@@ -53,7 +58,27 @@ class Running:
                 raise
         elif self.state == STARTING and get(self.process.ready, timeout=1.0).ok:
             self.state = READY
+            self._ask_at = time.monotonic() + ASK_SECONDS
+        elif self.state in {READY, NOT_READY} and time.monotonic() >= self._ask_at:
+            self._ask()
         return self.state != before
+
+    @property
+    def is_hung(self) -> bool:
+        """It was ready, runs, and has not answered anything for about half a minute."""
+        return self.state == NOT_READY and self._unanswered >= HUNG_AFTER
+
+    def kill(self) -> None:
+        """Ends it without asking, for it would not hear; `look` starts it again as after any other end."""
+        self.child.kill()
+
+    def _ask(self) -> None:
+        is_ready = get(self.process.ready, timeout=1.0).ok
+        # A service that looks for a server that is away may take longer to say so, and is as well as can be.
+        answers = is_ready or get(self.process.url, timeout=1.0).status
+        self.state = READY if is_ready else NOT_READY
+        self._unanswered = 0 if answers else self._unanswered + 1
+        self._ask_at = time.monotonic() + ASK_SECONDS
 
     def _put_off(self) -> None:
         self.state = WAITING

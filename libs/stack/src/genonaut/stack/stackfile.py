@@ -10,6 +10,7 @@ READABLE = 0o644
 
 STARTING, READY, STOPPING, STOPPED, FAILED = "starting", "ready", "stopping", "stopped", "failed"
 WAITING = "waiting"  # of a process: ended by itself, will be started again
+NOT_READY = "not ready"  # of a process: it was, and will be when what it needs is back
 
 
 class StackFile:

@@ -24,7 +24,7 @@ from genonaut.stack.processes import Plan, Planner, asked_for
 from genonaut.stack.running import Running
 from genonaut.stack.servers import Server
 from genonaut.stack.site import Site
-from genonaut.stack.stackfile import FAILED, READY, STARTING, STOPPED, STOPPING, StackFile
+from genonaut.stack.stackfile import FAILED, NOT_READY, READY, STARTING, STOPPED, STOPPING, StackFile
 
 READY_SECONDS = 120.0
 TRIES = 4  # of a process that ends before the stack was ever ready
@@ -167,7 +167,7 @@ class Supervisor:
         while not self._stop_asked:
             self._look()
             self._rotate_logs()
-            settled = all(running.state == READY for running in self._running)
+            settled = all(running.state in {READY, NOT_READY} for running in self._running)
             self._pause(IDLE_PAUSE if settled else BUSY_PAUSE)
 
     def _rotate_logs(self) -> None:
@@ -186,10 +186,14 @@ class Supervisor:
 
     def _look_at(self, running: Running) -> bool:
         try:
-            return running.look()
+            changed = running.look()
         except ChildError as error:
             self._say(str(error))
             return True
+        if running.is_hung:
+            self._say(f"{running.process.name} runs and answers nobody; it is killed and started again")
+            running.kill()
+        return changed
 
     def _restart_server(self, server: Server) -> None:
         self._server_restarts[server.name] += 1
