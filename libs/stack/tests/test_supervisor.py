@@ -27,7 +27,7 @@ from genonaut.stack.local import LocalStack, StackError
 from genonaut.stack.ports import free_port
 from genonaut.stack.processes import Plan, Planner, Process
 from genonaut.stack.running import Running
-from genonaut.stack.servers import Nats, Postgres
+from genonaut.stack.servers import Nats, Postgres, Server
 from genonaut.stack.site import Site
 from genonaut.stack.supervisor import Supervisor
 from genonaut.testkit.disks import SmallDisk, small_disk
@@ -295,6 +295,21 @@ def test_a_server_that_moved_in_a_start_that_failed_is_followed(state: Path, mon
     assert elsewhere not in plans
     supervisor._restart_server(nats)
     assert plans[-1] == elsewhere
+
+
+def test_a_server_that_cannot_start_holds_up_no_other(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = Supervisor(root=HERE, state=state, environment="dev", version="", planner=planned([]))
+    tried: list[str] = []
+
+    def start(server: Server) -> None:
+        tried.append(server.name)
+        raise ChildError(f"{server.name} cannot be started")
+
+    monkeypatch.setattr(Server, "start", start)
+    monkeypatch.setattr("genonaut.stack.supervisor.time.monotonic", lambda: 1000.0)
+    for _ in range(2):
+        supervisor._look()
+    assert tried == ["postgres", "nats", "valkey"]
 
 
 def planned(ports: list[int]) -> Planner:
@@ -567,6 +582,7 @@ def test_a_process_that_answers_nobody_for_long_is_hung_and_one_that_pauses_is_n
         assert running.is_hung is False
         running.look()
     assert running.is_hung
+    running.kill()
 
 
 def test_a_hung_process_is_started_again(

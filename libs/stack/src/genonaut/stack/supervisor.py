@@ -48,7 +48,7 @@ class Supervisor:
         self._plan = Plan(processes=())
         self._running: list[Running] = []
         self._server_restarts = dict.fromkeys((server.name for server in self._site.servers), 0)
-        self._try_servers_at = 0.0
+        self._try_again_at = dict.fromkeys(self._server_restarts, 0.0)
         self._stop_asked = False
         self._is_told = True  # whether stack.json says how things are
         self._wake_reader, self._wake_writer = os.pipe()
@@ -178,7 +178,7 @@ class Supervisor:
 
     def _look(self) -> None:
         for server in self._site.servers:
-            if time.monotonic() >= self._try_servers_at and (server.is_down() or server.is_stuck()):
+            if time.monotonic() >= self._try_again_at[server.name] and (server.is_down() or server.is_stuck()):
                 self._restart_server(server)
         changes = [self._look_at(running) for running in self._running]
         if any(changes) or not self._is_told:
@@ -204,7 +204,7 @@ class Supervisor:
             server.start()
         except ChildError as error:
             self._say(str(error))
-            self._try_servers_at = time.monotonic() + SERVER_PAUSE
+            self._try_again_at[server.name] = time.monotonic() + SERVER_PAUSE
             return
         if server.port != server.prefer_port:
             self._follow_servers()
