@@ -23,11 +23,11 @@ import pytest
 from genonaut.stack.child import ChildError
 from genonaut.stack.http import get
 from genonaut.stack.inspection import look
-from genonaut.stack.local import LocalStack, StackError
+from genonaut.stack.local import SECRETS, LocalStack, StackError
 from genonaut.stack.ports import free_port
 from genonaut.stack.processes import Plan, Planner, Process
 from genonaut.stack.running import Running
-from genonaut.stack.servers import Nats, Postgres, Server
+from genonaut.stack.servers import Nats, Postgres, Server, Valkey
 from genonaut.stack.site import Site
 from genonaut.stack.supervisor import Supervisor
 from genonaut.testkit.disks import SmallDisk, small_disk
@@ -39,8 +39,9 @@ NAMES = ["postgres", "nats", "valkey", "first", "second", "gateway"]
 
 @pytest.fixture(autouse=True)
 def caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "NATS_URL", "REDIS_URL", "APP_ENV", "API_PORT", "GENONAUT_STATE"):
+    for name in (*SECRETS, "APP_ENV", "API_PORT", "GENONAUT_STATE"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setenv("API_PORT", str(free_port()))
 
@@ -473,16 +474,51 @@ def test_an_unknown_environment_is_refused(stack: LocalStack) -> None:
         stack.up("production")
 
 
-def test_given_servers_are_used_and_left_alone(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "DATABASE_URL_FILE"])
+def test_given_servers_are_used_and_left_alone(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     postgres = Postgres(stack.state / "theirs", durable=False)
     postgres.start()
-    monkeypatch.setenv("DATABASE_URL", postgres.url())
+    (tmp_path / "url").write_text(postgres.url() + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "url" if variable.endswith("_FILE") else postgres.url())
     entry = stack.up()["processes"]["postgres"]
     assert (entry["pid"], entry["state"], entry["source"]) == (None, "ready", "DATABASE_URL")
     assert not (stack.state / "postgres/data").exists()
     stack.down()
     assert alive(postgres.pid)
     postgres.stop()
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "NATS_URL", "REDIS_URL", "API_SECRET_KEY"])
+def test_a_secret_whose_file_is_not_there_is_named(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"{name}_FILE", "/nowhere/secret")
+    with pytest.raises(StackError, match=f"{name}_FILE names /nowhere/secret, which cannot be read"):
+        stack.up()
+
+
+def test_another_secret_in_the_same_file_restarts_the_stack(
+    stack: LocalStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    valkey = Valkey(stack.state / "theirs")
+    valkey.start()
+    file = tmp_path / "url"
+    file.write_text(valkey.url(0))
+    monkeypatch.setenv("REDIS_URL_FILE", str(file))
+    before = stack.up()
+    assert stack.up()["pid"] == before["pid"]
+    file.write_text(valkey.url(1))
+
+    steps: list[str] = []
+    after = stack.up(on_step=steps.append)
+
+    assert steps[0] == "stopping the stack, which runs with another REDIS_URL"
+    assert after["processes"]["valkey"]["url"] == before["processes"]["valkey"]["url"].removesuffix("0") + "1"
+    stack.down()
+    valkey.stop()
 
 
 def test_reset_forgets_everything(stack: LocalStack) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ PLATFORM = "genonaut.stack.processes:platform"
 MEGABYTE = 1024 * 1024
 LEAST_FREE = 300
 """MB for the logs of Postgres, the streams and a few pictures."""
+SECRETS = (Postgres.variable, Nats.variable, Valkey.variable, "API_SECRET_KEY")
+"""Of the caller: each may, with _FILE behind its name, say in which file it is."""
 SUPERVISOR_GRACE = 90.0
 SUPERVISOR_SPEAKS = 10.0
 
@@ -70,10 +72,12 @@ class LocalStack:
         if wanted is not None and wanted not in DATABASES:
             raise StackError(f"APP_ENV is {wanted!r}; it is one of {', '.join(DATABASES)}.")
         self._make_room()
+        said = _environment()
         while True:
             seen = self._running()
             if seen:
-                other = [name for name, said in asked_for().items() if seen.get("asked_for", {}).get(name) != said]
+                before = seen.get("asked_for", {})
+                other = [name for name, digest in asked_for(said).items() if before.get(name) != digest]
                 if wanted not in {None, seen["environment"]}:
                     other.insert(0, "APP_ENV")
                 if seen["state"] in {STARTING, READY} and not other:
@@ -81,7 +85,7 @@ class LocalStack:
                 on_step(f"stopping the stack, which runs with another {', '.join(other)}" if other else "stopping it")
                 self.down()
             try:
-                pid = self._launch(wanted or self.read().get("environment") or "dev")
+                pid = self._launch(wanted or self.read().get("environment") or "dev", said)
             except BusyError:  # somebody else has just started it
                 time.sleep(0.1)
             else:
@@ -151,14 +155,14 @@ class LocalStack:
             time.sleep(0.05)
         return {}
 
-    def _launch(self, environment: str) -> int:
+    def _launch(self, environment: str, said: Mapping[str, str]) -> int:
         self._supervisor.claim(end_orphans=False)
         self._supervisor.spawn(
             [
                 *(sys.executable, "-m", "genonaut.stack.supervisor"),
                 *(str(self.root), str(self.state), environment, version("genonaut-stack"), self._planner),
             ],
-            env={**os.environ, **_absolute("GENONAUT_CONFIG"), "MALLOC_ARENA_MAX": "1"},
+            env={**said, "MALLOC_ARENA_MAX": "1"},
             cwd=self.root,
         )
         pid = self._supervisor.pid or 0
@@ -183,7 +187,22 @@ class LocalStack:
             time.sleep(0.05)
 
 
-def _absolute(name: str) -> dict[str, str]:
-    """The variable with its path as it is meant here: the processes run in another folder."""
-    value = os.environ.get(name)
-    return {name: str(Path(value).resolve())} if value else {}
+def _environment() -> dict[str, str]:
+    """What our caller says, in words that another process in another folder understands. Raises StackError.
+
+    Secrets in files are read here: the supervisor, which holds the standard library only, gets their values.
+    """
+    from genonaut.platform.settings import SettingsError, secret  # noqa: PLC0415 - 18 MB that only `up` needs
+
+    said = dict(os.environ)
+    if config := said.get("GENONAUT_CONFIG"):
+        said["GENONAUT_CONFIG"] = str(Path(config).resolve())
+    try:
+        secrets = {name: secret(name) for name in SECRETS}
+    except SettingsError as error:
+        raise StackError(str(error)) from error
+    for name, value in secrets.items():
+        said.pop(f"{name}_FILE", None)
+        if value:
+            said[name] = value
+    return said

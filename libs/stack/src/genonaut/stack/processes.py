@@ -149,9 +149,9 @@ def platform(site: Site) -> Plan:
     )
 
 
-def asked_for() -> dict[str, str]:
-    """What the caller's environment says of the stack: names with digests of the values, which may be secret."""
-    said = {name: value.encode() for name in SAID if (value := os.environ.get(name))}
+def asked_for(environment: Mapping[str, str]) -> dict[str, str]:
+    """What an environment says of the stack: names with digests of the values, which may be secret."""
+    said = {name: value.encode() for name in SAID if (value := environment.get(name))}
     if (config := said.get("GENONAUT_CONFIG")) and Path(os.fsdecode(config)).is_file():
         said["GENONAUT_CONFIG"] = Path(os.fsdecode(config)).read_bytes()
     return {name: sha256(value).hexdigest()[:12] for name, value in said.items()}

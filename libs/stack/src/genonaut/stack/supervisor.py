@@ -60,7 +60,7 @@ class Supervisor:
             "version": version,
             "pid": os.getpid(),
             "root": str(root),
-            "asked_for": asked_for(),
+            "asked_for": asked_for(os.environ),
             "started_at": _now(),
         }
 

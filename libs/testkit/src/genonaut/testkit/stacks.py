@@ -27,7 +27,7 @@ import httpx
 from genonaut.contracts.streams import DURABLES, GENERATION_DRIVERS, REQUESTS
 from genonaut.platform.bus import Bus
 from genonaut.platform.provisioning import ensure_durable
-from genonaut.stack.local import PLATFORM, LocalStack, clone_root
+from genonaut.stack.local import PLATFORM, SECRETS, LocalStack, clone_root
 from genonaut.stack.ports import free_port
 
 T = TypeVar("T")
@@ -262,7 +262,7 @@ class Stack:
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     before = dict(os.environ)
-    for name in ("DATABASE_URL", "NATS_URL", "REDIS_URL", "OBJECT_STORE_URL", "API_PORT"):
+    for name in (*SECRETS, *(f"{name}_FILE" for name in SECRETS), "OBJECT_STORE_URL", "API_PORT"):
         os.environ.pop(name, None)
     os.environ.update(variables)
     try:
