@@ -24,7 +24,7 @@ ROLES = {"api", "schemas", "consumers", "domain", "commands", "projection", "que
 
 OWN_WORDS = {
     # Arithmetic that features share, and how rows of any of them get into tables.
-    "analytics/rollups": {"histogram", "hours"},
+    "analytics/rollups": {"histogram", "hours", "upserts"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

@@ -6,8 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genonaut.analytics.generation.domain import Happened, Tally, raw, roll_up
-from genonaut.analytics.generation.tables import generation_events
+from genonaut.analytics.generation.domain import Happened, Tally, roll_up
 from genonaut.analytics.rollups.histogram import bucket_of
 from genonaut.contracts import Envelope
 from genonaut.contracts.generation import (
@@ -96,42 +95,6 @@ def test_failures_and_cancellations_are_counted_and_have_no_part_in_the_duration
     assert rollup.tallies == {HOUR: Tally(HOUR, failed_generations=1, cancelled_generations=1)}
     assert not rollup.durations
     assert not rollup.users
-
-
-def test_what_an_event_says_is_kept() -> None:
-    kept = {event.type.rpartition(".")[2]: raw(event) for event in EVENTS}
-
-    assert kept == {
-        "requested": JOB
-        | {
-            "event_type": "request",
-            "generation_type": "image_generation",
-            "model_checkpoint": "model",
-            "width": 832,
-            "height": 1216,
-            "batch_size": 2,
-        },
-        "started": JOB | {"event_type": "start", "queue_wait_ms": 120},
-        "completed": JOB
-        | {
-            "event_type": "completion",
-            "success": True,
-            "duration_ms": 5321,
-            "model_checkpoint": "model",
-            "images": 2,
-        },
-        "failed": JOB
-        | {
-            "event_type": "completion",
-            "success": False,
-            "duration_ms": 900,
-            "error_type": "out_of_memory",
-            "error_message": "The GPU ran out of memory.",
-            "model_checkpoint": "model",
-        },
-        "cancelled": JOB | {"event_type": "cancellation", "model_checkpoint": "model"},
-    }
-    assert all(column in generation_events.columns for said in kept.values() for column in said)
 
 
 HISTORIES = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 3 * 3600 * 10**6)), max_size=40).map(

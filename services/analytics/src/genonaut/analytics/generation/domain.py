@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
 from genonaut.analytics.rollups.histogram import bucket_of
@@ -30,42 +30,6 @@ class Happened:
     @classmethod
     def of(cls, event: Measured, envelope: Envelope) -> Self:
         return cls(envelope.id, envelope.time, hour_of(envelope.time), event)
-
-
-def raw(event: Measured) -> dict[str, Any]:
-    """The columns of `generation_events` that the event itself fills; what it does not say is missing."""
-    said: dict[str, Any] = {"job_id": event.job_id, "user_id": event.user_id}
-    match event:
-        case JobRequested():
-            return said | {
-                "event_type": "request",
-                "generation_type": event.job_type,
-                "model_checkpoint": event.checkpoint_model,
-                "width": event.width,
-                "height": event.height,
-                "batch_size": event.batch_size,
-            }
-        case JobStarted():
-            return said | {"event_type": "start", "queue_wait_ms": event.queue_wait_ms}
-        case JobCompleted():
-            return said | {
-                "event_type": "completion",
-                "success": True,
-                "duration_ms": event.generation_ms,
-                "model_checkpoint": event.checkpoint_model,
-                "images": len(event.images),
-            }
-        case JobFailed():
-            return said | {
-                "event_type": "completion",
-                "success": False,
-                "duration_ms": event.generation_ms,
-                "error_type": event.error_type,
-                "error_message": event.error_message,
-                "model_checkpoint": event.checkpoint_model,
-            }
-        case JobCancelled():
-            return said | {"event_type": "cancellation", "model_checkpoint": event.checkpoint_model}
 
 
 @dataclass(slots=True)

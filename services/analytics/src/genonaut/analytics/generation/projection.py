@@ -5,17 +5,19 @@ rows.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.analytics.generation.domain import Happened, Measured, Rollup, raw, roll_up
+from genonaut.analytics.generation.domain import Happened, Measured, Rollup, roll_up
 from genonaut.analytics.generation.tables import (
     generation_durations_hourly,
     generation_events,
     generation_metrics_hourly,
     generation_users_hourly,
 )
-from genonaut.analytics.rollups.tables import Row, add_up, insert_new
+from genonaut.analytics.rollups.upserts import Row, add_up, insert_new
+from genonaut.contracts.generation import JobCancelled, JobCompleted, JobFailed, JobRequested, JobStarted
 from genonaut.contracts.streams import ANALYTICS_GENERATION
 from genonaut.platform.projections import Projection, Recorded
 
@@ -47,8 +49,44 @@ async def _measure(connection: AsyncConnection, recorded: Sequence[Recorded]) ->
 
 
 def _raw(happened: Happened) -> Row:
-    said = {"hour": happened.hour, "event_id": happened.event_id, "timestamp": happened.time, **raw(happened.event)}
+    said = {"hour": happened.hour, "event_id": happened.event_id, "timestamp": happened.time, **_said(happened.event)}
     return tuple(said.get(column.name) for column in generation_events.columns)
+
+
+def _said(event: Measured) -> dict[str, Any]:
+    """The columns that the event itself fills; what it does not say is missing."""
+    said: dict[str, Any] = {"job_id": event.job_id, "user_id": event.user_id}
+    match event:
+        case JobRequested():
+            return said | {
+                "event_type": "request",
+                "generation_type": event.job_type,
+                "model_checkpoint": event.checkpoint_model,
+                "width": event.width,
+                "height": event.height,
+                "batch_size": event.batch_size,
+            }
+        case JobStarted():
+            return said | {"event_type": "start", "queue_wait_ms": event.queue_wait_ms}
+        case JobCompleted():
+            return said | {
+                "event_type": "completion",
+                "success": True,
+                "duration_ms": event.generation_ms,
+                "model_checkpoint": event.checkpoint_model,
+                "images": len(event.images),
+            }
+        case JobFailed():
+            return said | {
+                "event_type": "completion",
+                "success": False,
+                "duration_ms": event.generation_ms,
+                "error_type": event.error_type,
+                "error_message": event.error_message,
+                "model_checkpoint": event.checkpoint_model,
+            }
+        case JobCancelled():
+            return said | {"event_type": "cancellation", "model_checkpoint": event.checkpoint_model}
 
 
 def _tallies(rollup: Rollup) -> list[Row]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.analytics.rollups.tables import Row, add_up, insert_new
+from genonaut.analytics.rollups.upserts import Row, add_up, insert_new
 from genonaut.analytics.routes.domain import Request, Rollup, is_measured, pattern_id, roll_up
 from genonaut.analytics.routes.tables import (
     route_analytics,
