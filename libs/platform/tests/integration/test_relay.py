@@ -10,6 +10,7 @@ import pytest
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.platform.bus import Bus, Message, PublishError
+from genonaut.platform.database import lock_key
 from genonaut.platform.events import MAX_EVENT_BYTES
 from genonaut.platform.relay import Relay
 from genonaut.platform.trouble import EventTooLargeError
@@ -206,10 +207,15 @@ async def test_a_standby_relay_says_when_the_active_one_does_not_work(toy) -> No
     async with AsyncExitStack() as opened:
         opened.callback(holder.terminate)
         relay = Relay(toy.database, toy.platform.bus, schema="content", source="genonaut/content")
-        await holder.execute("SELECT pg_advisory_lock($1)", relay._lock_key)
+        await holder.execute("SELECT pg_advisory_lock($1)", lock_key("relay content"))
         relay.last_progress = relay.last_progress - 2 * module.STALL
         task = asyncio.create_task(relay.run())
         opened.callback(task.cancel)
         await asyncio.sleep(0.5)  # it looks once a second: what is shown is that looking does not reassure it
         with pytest.raises(TimeoutError, match="does not empty"):
             relay.check()
+
+
+def test_locks_keep_their_keys() -> None:
+    """During an upgrade, processes of two versions hold each other off by them."""
+    assert lock_key("relay content") == 1_501_022_405

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -147,6 +148,11 @@ class Database:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(self.engine.dispose(), self._ping_engine.dispose())
+
+
+def lock_key(purpose: str) -> int:
+    """The key of the advisory lock for this purpose, the same in every version: old and new processes meet in it."""
+    return zlib.crc32(f"genonaut {purpose}".encode())
 
 
 _after_commit: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = WeakKeyDictionary()

@@ -5,7 +5,6 @@ with a lower position may commit later, and such a reader would skip it.
 """
 
 import asyncio
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ import structlog
 from genonaut.contracts.streams import GENERATION_WORK, WORK, stream_of
 from genonaut.platform import metrics
 from genonaut.platform.bus import MAX_BATCH, Bus, Message, PublishError
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, lock_key
 from genonaut.platform.events import to_envelope
 
 log = structlog.get_logger()
@@ -63,7 +62,7 @@ class Relay:
         wake = asyncio.Event()
         try:
             await connection.add_listener(f"outbox_{self.schema}", lambda *_: wake.set())
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", self._lock_key):
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock_key(f"relay {self.schema}")):
                 if not await connection.fetchval(_STALLED, STALL.total_seconds()):
                     self._progressed()  # another process is the active relay, and it does its work
                 await asyncio.sleep(POLL_SECONDS)
@@ -81,10 +80,6 @@ class Relay:
             metrics.OUTBOX_PENDING.set(0)
             metrics.OUTBOX_AGE.set(0)
             connection.terminate()  # at once, whatever state it is in; the lock goes with the session
-
-    @property
-    def _lock_key(self) -> int:
-        return zlib.crc32(f"genonaut relay {self.schema}".encode())
 
     async def _relay_some(self, connection: asyncpg.Connection) -> bool:
         """One round. True when there is probably more."""

@@ -6,7 +6,6 @@ stream afterwards, or it is lost. What is committed meanwhile is on its way, and
 and the consumers may go on, and a second restore finds nothing more than was lost in between.
 """
 
-import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from nats.js.errors import NotFoundError
 
 from genonaut.contracts.streams import STREAMS, Stream
 from genonaut.platform.bus import Bus
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, lock_key
 from genonaut.platform.stream_reader import CLOCK_SLACK, StreamReader
 from genonaut.platform.trouble import ExpectedError
 
@@ -77,8 +76,7 @@ async def _alone(database: Database, service: str) -> AsyncIterator[asyncpg.Conn
     """A connection with the lock on restoring this service."""
     connection = await database.connect_raw()
     try:
-        key = zlib.crc32(f"genonaut restore {service}".encode())
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock_key(f"restore {service}")):
             raise RestoreRefusedError(f"Another restore of {service} is at work. Wait for it.")
         yield connection
     finally:

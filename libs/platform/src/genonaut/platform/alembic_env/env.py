@@ -1,12 +1,11 @@
 """Alembic's environment, shared by every service's history. `genonaut.platform.migrations` says which one it is."""
 
 import asyncio
-import zlib
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, lock_key
 
 attributes = context.config.attributes
 schema: str = attributes["schema"]
@@ -22,8 +21,8 @@ async def main() -> None:
     database = Database(attributes["admin_url"], name=f"genonaut-migrate-{schema}", search_path=schema)
     try:
         async with database.transaction() as connection:
-            lock = zlib.crc32(f"genonaut migrate {schema}".encode())
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+            lock = {"key": lock_key(f"migrate {schema}")}
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), lock)
             await connection.run_sync(run)
     finally:
         await database.close()
