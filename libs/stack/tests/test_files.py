@@ -1,5 +1,6 @@
 """Logs are rotated, files are whole, ports are different."""
 
+import errno
 import stat
 from pathlib import Path
 
@@ -57,6 +58,20 @@ def test_a_file_is_private_from_its_first_moment(tmp_path: Path) -> None:
     assert path.read_text() == "two"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret"
+    write_whole(path, "one")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("genonaut.stack.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, "two")
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_password_stays_the_same(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 
 from genonaut.stack.account import Account
 from genonaut.stack.files import write_whole
@@ -173,8 +174,10 @@ class Child:
         self._path("pid").unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Lets the process go on without us."""
+        """Lets the process go on without us. Should it end first, no zombie stays."""
         if self._process is not None:
+            if self._process.poll() is None:
+                Thread(target=os.waitpid, args=(self._process.pid, 0), daemon=True).start()
             self._process.returncode = 0  # else Popen complains at our end that it still runs
             self._process = None
         self.release()
