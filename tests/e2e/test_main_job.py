@@ -237,20 +237,24 @@ def test_a_redelivered_and_a_duplicated_event_change_nothing(stack, eventually) 
 def test_poison_is_parked_listed_shown_and_redriven(stack, eventually) -> None:
     """Content cannot make the item of one job until an operator removes the cause."""
     user = stack.user()
-    stack.sql("content", "ALTER TABLE content_items_all ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
-    job_id = stack.submit(user, title="poison")
-    stack.wait_for(job_id, "completed")
-    waiting = f"SELECT id FROM dead_letters WHERE redriven_at IS NULL AND subject = 'generation.job.completed.{job_id}'"
-    ((letter,),) = eventually(lambda: stack.sql("content", waiting), within=60, reason="nothing was parked")
+    stack.execute("content", "ALTER TABLE content_items_all ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
+    try:
+        job_id = stack.submit(user, title="poison")
+        stack.wait_for(job_id, "completed")
+        waiting = (
+            f"SELECT id FROM dead_letters WHERE redriven_at IS NULL AND subject = 'generation.job.completed.{job_id}'"
+        )
+        ((letter,),) = eventually(lambda: stack.sql("content", waiting), within=60, reason="nothing was parked")
 
-    assert "content-jobs" in stack.genonaut("content", "dead-letters", "list").stdout
-    shown = json.loads(stack.genonaut("content", "dead-letters", "show", str(letter)).stdout)
-    assert shown["subject"] == f"generation.job.completed.{job_id}"
-    assert "no_poison" in shown["error"]
-    assert stack.genonaut("content", "dead-letters", "redrive", str(letter)).returncode == 1
-    assert stack.notifications(user) == []
+        assert "content-jobs" in stack.genonaut("content", "dead-letters", "list").stdout
+        shown = json.loads(stack.genonaut("content", "dead-letters", "show", str(letter)).stdout)
+        assert shown["subject"] == f"generation.job.completed.{job_id}"
+        assert "no_poison" in shown["error"]
+        assert stack.genonaut("content", "dead-letters", "redrive", str(letter)).returncode == 1
+        assert stack.notifications(user) == []
+    finally:  # the stack is everybody's
+        stack.execute("content", "ALTER TABLE content_items_all DROP CONSTRAINT no_poison")
 
-    stack.sql("content", "ALTER TABLE content_items_all DROP CONSTRAINT no_poison")
     redriven = stack.genonaut("content", "dead-letters", "redrive", str(letter))
 
     assert (redriven.returncode, redriven.stdout.strip()) == (0, f"{letter}: handled")
