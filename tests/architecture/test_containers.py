@@ -10,7 +10,7 @@ import yaml
 
 from genonaut.platform.provisioning import SERVICES
 from genonaut.platform.secrets_cli import Passwords, contents
-from genonaut.stack.processes import Process, platform
+from genonaut.stack.processes import DATABASE_SERVICES, Process, platform
 from genonaut.stack.site import Site
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +43,11 @@ def mounts(container: str) -> dict[str, dict[str, Any]]:
     """Its volumes by where they are."""
     listed = [each for each in CONTAINERS[container].get("volumes", []) if isinstance(each, dict)]
     return {each["target"]: each for each in listed}
+
+
+def test_the_services_that_run_are_those_that_are_provisioned() -> None:
+    """Said twice: provisioning needs SQLAlchemy and NATS, the supervisor has the standard library only."""
+    assert DATABASE_SERVICES == SERVICES
 
 
 def test_the_same_processes_run(processes: dict[str, Process]) -> None:
