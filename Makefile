@@ -48,13 +48,13 @@ imports: setup ## the layers, as import-linter contracts
 	@$(BIN)/lint-imports
 
 unit: setup ## the tests that need no server
-	@$(BIN)/pytest libs/*/tests/unit services/*/tests/unit
+	@$(BIN)/pytest libs/*/tests/unit services/*/tests/unit tests/architecture
 
-integration: setup ## the tests of one service or library with real servers
-	@$(BIN)/pytest libs/*/tests/integration services/*/tests/integration
+integration: setup ## the tests of one service or library with real servers and processes
+	@$(BIN)/pytest libs/*/tests/integration services/*/tests/integration tests/contract
 
-integration-containers: setup ## the same, with servers in containers of the images that docker-compose.yml runs
-	@TEST_CONTAINERS=1 $(BIN)/pytest libs/*/tests/integration services/*/tests/integration
+integration-containers: setup ## those of what the servers are for, with servers in containers of the images of docker-compose.yml
+	@TEST_CONTAINERS=1 $(BIN)/pytest libs/platform/tests/integration services/*/tests/integration tests/contract
 
 compose-test: setup ## docker-compose.yml for real: build, confine, kill, scale; skipped without a Docker daemon
 	@$(BIN)/pytest -rs tests/compose

@@ -123,4 +123,7 @@ def test_nothing_committed_names_a_package_index_or_a_lock_that_does() -> None:
 def test_every_member_is_typed_and_tested(member: str) -> None:
     folder = ROOT / member
     assert list(folder.glob("src/genonaut/*/py.typed"))
-    assert list(folder.glob("tests/**/test_*.py")), f"{member} has no tests"
+    tests = {path.relative_to(folder / "tests") for path in folder.glob("tests/**/test_*.py")}
+    assert tests, f"{member} has no tests"
+    unsorted = {str(path) for path in tests if path.parts[0] not in {"unit", "integration"}}
+    assert unsorted == set(), "`make unit` and `make integration` do not find them"

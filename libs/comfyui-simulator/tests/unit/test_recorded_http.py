@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-RECORDINGS = Path(__file__).parent / "recordings"
+RECORDINGS = Path(__file__).parents[1] / "recordings"
 PROMPTS = sorted(path.stem for path in RECORDINGS.glob("prompt_*.json"))
 READS = sorted(path.stem for path in RECORDINGS.glob("http_get_*.json"))
 
