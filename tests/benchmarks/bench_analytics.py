@@ -15,7 +15,7 @@ import uvloop
 from harness import Cost, cost, quiet_logs, servers, show, table, until
 from requests_served import publish, requests
 
-from genonaut.analytics.routes.projection import routes
+from genonaut.analytics.routes.projection import routes_projection
 from genonaut.contracts import Envelope
 from genonaut.contracts.streams import ANALYTICS_REQUESTS, REQUESTS
 from genonaut.platform.bus import Bus
@@ -36,7 +36,7 @@ class Subjects:
         self._database = database
         self._envelopes = envelopes
         self._batch = batch
-        consumer = Consumer.follow(routes, batch=batch)
+        consumer = Consumer.follow(routes_projection, batch=batch)
         self._effect = consumer.effect(database, EventStore(database, source="genonaut/analytics"))
 
     async def fetching(self) -> None:
@@ -65,7 +65,7 @@ class Subjects:
         await self._bus.jetstream.delete_consumer(REQUESTS.name, ANALYTICS_REQUESTS.name)
         await ensure_durable(self._bus.jetstream, ANALYTICS_REQUESTS)
         async with self._database.transaction() as connection:
-            for each in routes.tables:
+            for each in routes_projection.tables:
                 await connection.execute(each.delete())
 
 

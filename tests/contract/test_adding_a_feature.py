@@ -48,19 +48,19 @@ def page(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 async def test_the_worked_example_works(platform, page: dict[str, str]) -> None:
     api = import_module("genonaut.content.shelves.api")
-    shelves = import_module("genonaut.content.shelves.projection").shelves
+    shelves = import_module("genonaut.content.shelves.projection").shelves_projection
     following = import_module("genonaut.analytics.shelves.projection")
     for service, statement in page.items():
         async with platform.database(service, as_owner=True) as owner, owner.transaction() as connection:
             await connection.execute(text(statement))
-    await ensure_durable(platform.bus.jetstream, following.popularity.source)
+    await ensure_durable(platform.bus.jetstream, following.popularity_projection.source)
 
     content = load_service("content")
     content = replace(content, routers=[*content.routers, api.router], projections=[*content.projections, shelves])
     analytics = load_service("analytics")
     analytics = replace(
         analytics,
-        projections=[*analytics.projections, following.popularity],
+        projections=[*analytics.projections, following.popularity_projection],
         consumers=[*analytics.consumers, following.consumer],
     )
     ada, grace = uuid4(), uuid4()
@@ -77,7 +77,7 @@ async def test_the_worked_example_works(platform, page: dict[str, str]) -> None:
                 return [tuple(row) for row in rows] == [(7, 2), (9, 1)]
 
         await eventually(followed, reason="analytics did not follow")
-        for service, projection in (("content", shelves), ("analytics", following.popularity)):
+        for service, projection in (("content", shelves), ("analytics", following.popularity_projection)):
             async with platform.database(service, as_owner=True) as owner:
                 rebuild = Rebuild(projection, service=service, database=owner, bus=platform.bus)
                 report = await rebuild.run(swap=False, progress=lambda done, total: None)

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from genonaut.analytics.generation.projection import generations
-from genonaut.analytics.routes.projection import routes
+from genonaut.analytics.generation.projection import generations_projection
+from genonaut.analytics.routes.projection import routes_projection
 
 TRENDS = "/api/v1/analytics/routes/performance-trends"
 OVERVIEW = "/api/v1/analytics/generation/overview"
@@ -35,7 +35,7 @@ def iso(moment):
 
 async def test_trends_have_a_point_for_each_hour_with_requests(world, running, measure) -> None:
     await measure(
-        routes,
+        routes_projection,
         [
             world.request(5, duration_us=1000, user_id=ADA),
             world.request(5, duration_us=3000, user_id=ADA, method="PUT"),
@@ -84,7 +84,7 @@ async def test_trends_have_a_point_for_each_hour_with_requests(world, running, m
 
 
 async def test_a_week_of_traffic_has_168_points_and_no_more(world, running, measure) -> None:
-    await measure(routes, [world.request(hour) for hour in range(5, 5 - 200, -1)])
+    await measure(routes_projection, [world.request(hour) for hour in range(5, 5 - 200, -1)])
 
     assert (await get(running, TRENDS, route=ROUTE))["data_points"] == 168
     assert (await get(running, TRENDS, route=ROUTE, days=1))["data_points"] == 24
@@ -99,7 +99,7 @@ async def test_over_a_day_users_are_united_and_percentiles_are_of_all_requests(w
     world.clock.now = day
     slow = [world.request(5, minute=n % 60, duration_us=10**6, user_id=ADA) for n in range(4)]
     fast = [world.request(hour, minute=n, duration_us=1000, user_id=ADA) for hour in range(-4, 5) for n in range(12)]
-    await measure(routes, [*fast, *slow, world.request(5, user_id=BOB, duration_us=1000)])
+    await measure(routes_projection, [*fast, *slow, world.request(5, user_id=BOB, duration_us=1000)])
 
     (point,) = (await get(running, TRENDS, route=ROUTE, granularity="daily"))["trends"]
 
@@ -118,7 +118,7 @@ async def test_an_unknown_route_has_no_points(running) -> None:
 
 async def test_the_overview_sums_up(world, running, measure) -> None:
     await measure(
-        generations,
+        generations_projection,
         [
             *world.job(0, ms=1000),
             *world.job(0, ms=2000),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest_asyncio
 
-from genonaut.analytics.generation.projection import generations
+from genonaut.analytics.generation.projection import generations_projection
 from genonaut.analytics.generation.tables import (
     generation_durations_hourly,
     generation_events,
@@ -15,7 +15,7 @@ from genonaut.analytics.generation.tables import (
     generation_users_hourly,
 )
 from genonaut.analytics.routes.domain import Pattern, pattern_id
-from genonaut.analytics.routes.projection import routes
+from genonaut.analytics.routes.projection import routes_projection
 from genonaut.analytics.routes.tables import (
     route_analytics,
     route_analytics_hourly,
@@ -68,8 +68,8 @@ async def test_requests_are_kept_as_they_were_served_and_counted_by_pattern_and_
     )
     broken = RequestServed(method="POST", route="/api/v1/tags", status_code=503, duration_us=7, user_id=BOB)
 
-    await tables.given(routes, at(10, found), at(20, missing))
-    await tables.given(routes, at(70, broken), at(10, found), at(30, missing))
+    await tables.given(routes_projection, at(10, found), at(20, missing))
+    await tables.given(routes_projection, at(70, broken), at(10, found), at(30, missing))
 
     first = {
         "hour": minute(0),
@@ -169,8 +169,8 @@ async def test_events_of_jobs_are_kept_by_what_they_say_and_counted_by_hour(tabl
     )
     cancelled = JobCancelled(**bob, attempt=0, reason="asked", checkpoint_model="other")
 
-    await tables.given(generations, at(50, asked), at(70, begun), at(130, done), at(190, failed))
-    await tables.given(generations, at(185, failed), at(250, cancelled), at(50, asked))
+    await tables.given(generations_projection, at(50, asked), at(70, begun), at(130, done), at(190, failed))
+    await tables.given(generations_projection, at(185, failed), at(250, cancelled), at(50, asked))
 
     assert await tables.rows(generation_events) == [
         dict.fromkeys(generation_events.columns.keys())

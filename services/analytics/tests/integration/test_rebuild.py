@@ -6,13 +6,15 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from genonaut.analytics.generation.projection import generations
-from genonaut.analytics.routes.projection import routes
+from genonaut.analytics.generation.projection import generations_projection
+from genonaut.analytics.routes.projection import routes_projection
 from genonaut.platform.bus import Message
 from genonaut.platform.comparison import Range
 from genonaut.platform.replay import Rebuild, ReplayRefusedError
 
-BOTH = pytest.mark.parametrize("projection", [routes, generations], ids=lambda projection: projection.name)
+BOTH = pytest.mark.parametrize(
+    "projection", [routes_projection, generations_projection], ids=lambda projection: projection.name
+)
 
 
 @pytest_asyncio.fixture
@@ -42,7 +44,7 @@ def cell(moment):
 
 
 def history(world, projection, number=300):
-    return world.requests(number) if projection is routes else world.jobs(number // 10)
+    return world.requests(number) if projection is routes_projection else world.jobs(number // 10)
 
 
 @BOTH
@@ -64,12 +66,20 @@ async def test_rebuilt_equals_live_after_repeats_and_reordering(world, running, 
 @pytest.mark.parametrize(
     ("projection", "table", "statement"),
     [
-        (routes, "route_analytics_hourly", "UPDATE {} SET total_requests = total_requests + 1 WHERE hour = '{}'"),
-        (routes, "route_durations_hourly", "DELETE FROM {} WHERE hour = '{}'"),
-        (routes, "route_users_hourly", "UPDATE {} SET user_id = pattern_id WHERE hour = '{}' AND user_id::text ~ '1$'"),
-        (routes, "route_analytics", "UPDATE {} SET duration_us = 0 WHERE hour = '{}'"),
-        (generations, "generation_metrics_hourly", "UPDATE {} SET duration_ms_sum = 0 WHERE hour = '{}'"),
-        (generations, "generation_events", "DELETE FROM {} WHERE hour = '{}'"),
+        (
+            routes_projection,
+            "route_analytics_hourly",
+            "UPDATE {} SET total_requests = total_requests + 1 WHERE hour = '{}'",
+        ),
+        (routes_projection, "route_durations_hourly", "DELETE FROM {} WHERE hour = '{}'"),
+        (
+            routes_projection,
+            "route_users_hourly",
+            "UPDATE {} SET user_id = pattern_id WHERE hour = '{}' AND user_id::text ~ '1$'",
+        ),
+        (routes_projection, "route_analytics", "UPDATE {} SET duration_us = 0 WHERE hour = '{}'"),
+        (generations_projection, "generation_metrics_hourly", "UPDATE {} SET duration_ms_sum = 0 WHERE hour = '{}'"),
+        (generations_projection, "generation_events", "DELETE FROM {} WHERE hour = '{}'"),
     ],
     ids=lambda each: each if isinstance(each, str) and " " not in each else "",
 )
@@ -103,9 +113,9 @@ async def test_a_range_looks_at_its_hours_only(world, running, rebuild) -> None:
         )
     inside = Range(world.hour(-6), world.hour(-4))
 
-    found = await rebuild(routes, within=inside)
-    mended = await rebuild(routes, within=inside, swap=True)
-    rest = await rebuild(routes, within=Range(world.hour(-8)))
+    found = await rebuild(routes_projection, within=inside)
+    mended = await rebuild(routes_projection, within=inside, swap=True)
+    rest = await rebuild(routes_projection, within=Range(world.hour(-8)))
 
     assert different(found) == different(mended) == {"route_analytics_hourly": [cell(world.hour(-5))]}
     assert [(table.live_rows, table.rebuilt_rows) for table in found.tables] == [(20, 20), (2, 2), (2, 2), (0, 0)]
@@ -154,7 +164,7 @@ async def test_what_the_live_side_parked_is_left_out_of_a_rebuild_too(world, run
     await world.platform.bus.publish("REQUESTS", [Message("gateway.request.served", b"\xff", "nonsense")])
     await world.all_heard()
 
-    report = await rebuild(routes)
+    report = await rebuild(routes_projection)
 
     assert report.equal, different(report)
     assert (report.undecodable, report.failed) == (1, 1)
@@ -168,10 +178,10 @@ async def test_a_lost_history_is_not_put_in_place_of_the_live_tables(world, runn
     await world.platform.bus.jetstream.purge_stream("REQUESTS", keep=20)
 
     with pytest.raises(ReplayRefusedError, match="allow-loss"):
-        await rebuild(routes, swap=True)
+        await rebuild(routes_projection, swap=True)
     assert await contents(running.runtime.database) == before
 
-    report = await rebuild(routes, swap=True, allow_loss=True)
+    report = await rebuild(routes_projection, swap=True, allow_loss=True)
     assert report.swapped
     assert 0 < report.tables[0].rebuilt_rows < report.tables[0].live_rows
 
@@ -186,7 +196,7 @@ async def test_a_loss_does_not_hide_behind_a_gain_elsewhere(world, running, rebu
     before = await contents(running.runtime.database)
 
     with pytest.raises(ReplayRefusedError, match="route_analytics"):
-        await rebuild(routes, within=Range(world.hour(0)), swap=True)
+        await rebuild(routes_projection, within=Range(world.hour(0)), swap=True)
     assert await contents(running.runtime.database) == before
 
 
@@ -197,7 +207,7 @@ async def test_hours_before_the_stream_begins_are_left_alone(world, running, reb
     before = await contents(running.runtime.database)
     await world.platform.bus.jetstream.purge_stream("REQUESTS", keep=3)
 
-    report = await rebuild(routes, swap=True)
+    report = await rebuild(routes_projection, swap=True)
 
     assert report.equal
     assert report.within.since == world.hour(-1)

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from genonaut.analytics.generation.projection import generations
-from genonaut.analytics.routes.projection import routes
+from genonaut.analytics.generation.projection import generations_projection
+from genonaut.analytics.routes.projection import routes_projection
 from genonaut.analytics.service import service
 
 RECOUNT = """
@@ -58,9 +58,11 @@ async def deliver(database, projection, batches) -> None:
             await projection.apply(connection, batch)
 
 
-@pytest.mark.parametrize("projection", [routes, generations], ids=lambda projection: projection.name)
+@pytest.mark.parametrize(
+    "projection", [routes_projection, generations_projection], ids=lambda projection: projection.name
+)
 async def test_order_repeats_and_batches_change_nothing(world, database, contents, projection) -> None:
-    events = world.requests(60) if projection is routes else world.jobs(20)
+    events = world.requests(60) if projection is routes_projection else world.jobs(20)
     await deliver(database, projection, [events])
     expected = await contents(database)
 
@@ -80,9 +82,11 @@ async def test_order_repeats_and_batches_change_nothing(world, database, content
         assert await contents(database) == expected
 
 
-@pytest.mark.parametrize("projection", [routes, generations], ids=lambda projection: projection.name)
+@pytest.mark.parametrize(
+    "projection", [routes_projection, generations_projection], ids=lambda projection: projection.name
+)
 async def test_two_writers_at_once_count_every_event_once(world, database, contents, projection) -> None:
-    events = world.requests(400) if projection is routes else world.jobs(100)
+    events = world.requests(400) if projection is routes_projection else world.jobs(100)
     await deliver(database, projection, [events])
     expected = await contents(database)
     await forget(database)
@@ -99,8 +103,8 @@ async def test_two_writers_at_once_count_every_event_once(world, database, conte
 
 
 async def test_the_rollups_are_a_recount_of_the_raw_rows(world, database) -> None:
-    await deliver(database, routes, [world.requests(500)])
-    await deliver(database, generations, [world.jobs(100)])
+    await deliver(database, routes_projection, [world.requests(500)])
+    await deliver(database, generations_projection, [world.jobs(100)])
 
     assert await rows(database, ROLLUP) == await rows(database, RECOUNT) != []
     recounted_users = f"{RECOUNTED_USERS} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
@@ -110,7 +114,7 @@ async def test_the_rollups_are_a_recount_of_the_raw_rows(world, database) -> Non
 
 
 async def test_only_the_api_leaves_a_trace(world, database, contents) -> None:
-    await deliver(database, routes, [[world.request(0, route=route) for route in ("/health", "unmatched")]])
+    await deliver(database, routes_projection, [[world.request(0, route=route) for route in ("/health", "unmatched")]])
 
     assert not any((await contents(database)).values())
 

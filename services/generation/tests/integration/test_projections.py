@@ -18,9 +18,9 @@ from genonaut.contracts.generation import (
     SamplerParams,
 )
 from genonaut.contracts.images import StoredImage
-from genonaut.generation.jobs.projection import job_list
+from genonaut.generation.jobs.projection import jobs_projection
 from genonaut.generation.jobs.tables import jobs
-from genonaut.generation.users.projection import users
+from genonaut.generation.users.projection import users_projection
 from genonaut.generation.users.tables import known_users
 from genonaut.testkit.projections import at, minute
 
@@ -175,7 +175,7 @@ async def tables(tables_of):
 async def test_an_event_changes_what_it_says_of_its_own_job_and_nothing_else(tables, events, row) -> None:
     history = [at(number, event) for number, event in enumerate([REQUESTED, *events], start=1)]
 
-    await tables.given(job_list, at(100, ANOTHER), *history)
+    await tables.given(jobs_projection, at(100, ANOTHER), *history)
 
     about = {"id": 8, "user_id": BOB, "dispatch_id": UUID(int=100)}
     another = PENDING | about | {"created_at": minute(100), "updated_at": minute(100)}
@@ -187,7 +187,7 @@ async def test_a_user_is_known_since_registering_however_often_that_is_heard(tab
     bob = at(2, UserRegistered(user_id=BOB, username="bob", email="bob@example.org"))
 
     for heard in ([bob, ada], [ada, bob, bob]):
-        await tables.given(users, *heard)
+        await tables.given(users_projection, *heard)
         assert await tables.rows(known_users) == [
             {"user_id": ADA, "registered_at": minute(1)},
             {"user_id": BOB, "registered_at": minute(2)},

@@ -8,10 +8,10 @@ import pytest_asyncio
 
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.notifications import NotificationCreated, NotificationRead
-from genonaut.notifications.feed.projection import feed
-from genonaut.notifications.feed.tables import notifications_table
-from genonaut.notifications.recipients.projection import recipients
-from genonaut.notifications.recipients.tables import recipients_table
+from genonaut.notifications.feed.projection import feed_projection
+from genonaut.notifications.feed.tables import notifications
+from genonaut.notifications.recipients.projection import recipients_projection
+from genonaut.notifications.recipients.tables import recipients
 from genonaut.testkit.projections import at, minute
 
 ADA, BOB = UUID(int=1), UUID(int=2)
@@ -51,14 +51,14 @@ async def test_recipients_get_what_they_last_decided_whatever_comes_late(tables)
         ([no, yes, theme, bob], recipient(enabled=False, decided_by=4)),
         ([at(5, changed(notifications_enabled=True))], recipient(enabled=True, decided_by=5)),
     ]:
-        await tables.given(recipients, *heard)
-        assert await tables.rows(recipients_table) == [row, untouched]
+        await tables.given(recipients_projection, *heard)
+        assert await tables.rows(recipients) == [row, untouched]
 
 
 async def test_who_only_changed_something_else_is_no_recipient_yet(tables) -> None:
-    await tables.given(recipients, at(2, changed(theme="dark")))
+    await tables.given(recipients_projection, at(2, changed(theme="dark")))
 
-    assert await tables.rows(recipients_table) == []
+    assert await tables.rows(recipients) == []
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ async def test_the_newest_event_that_names_the_preference_holds_in_every_order(
     for user, order in enumerate(orders, start=1):
         own = [each.model_copy(update={"user_id": UUID(int=user)}) for each in events]
         heard = [at(place + 1, own[place]) for place in order]
-        await tables.given(recipients, *heard, heard[0])
+        await tables.given(recipients_projection, *heard, heard[0])
 
-    assert await tables.rows(recipients_table) == [
+    assert await tables.rows(recipients) == [
         recipient(UUID(int=user), enabled=enabled, decided_by=decided_by) for user in range(1, len(orders) + 1)
     ]
 
@@ -144,8 +144,8 @@ async def test_a_notification_is_unread_until_its_own_event_says_otherwise(table
         "read_at": None,
     }
 
-    await tables.given(feed, at(1, created, subject="cause-1"), at(2, bare, subject="cause-2"))
-    assert await tables.rows(notifications_table) == [unread, other]
+    await tables.given(feed_projection, at(1, created, subject="cause-1"), at(2, bare, subject="cause-2"))
+    assert await tables.rows(notifications) == [unread, other]
 
-    await tables.given(feed, at(3, NotificationRead(notification_id=5, user_id=ADA), subject="cause-1"))
-    assert await tables.rows(notifications_table) == [unread | {"read_status": True, "read_at": minute(3)}, other]
+    await tables.given(feed_projection, at(3, NotificationRead(notification_id=5, user_id=ADA), subject="cause-1"))
+    assert await tables.rows(notifications) == [unread | {"read_status": True, "read_at": minute(3)}, other]

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from genonaut.notifications.feed.projection import feed
-from genonaut.notifications.recipients.projection import recipients
+from genonaut.notifications.feed.projection import feed_projection
+from genonaut.notifications.recipients.projection import recipients_projection
 from genonaut.platform import replay_cli
 from genonaut.platform.replay import Rebuild
 
@@ -34,7 +34,7 @@ async def history(world, running):
     await running.client.put("/api/v1/notifications/read-all", params={"user_id": str(users[0])})
 
 
-@pytest.mark.parametrize("projection", [recipients, feed], ids=lambda projection: projection.name)
+@pytest.mark.parametrize("projection", [recipients_projection, feed_projection], ids=lambda projection: projection.name)
 async def test_rebuilt_equals_live(world, running, rebuild, projection) -> None:
     await history(world, running)
 
@@ -47,9 +47,9 @@ async def test_rebuilt_equals_live(world, running, rebuild, projection) -> None:
 @pytest.mark.parametrize(
     ("projection", "damage"),
     [
-        (recipients, "UPDATE recipients SET notifications_enabled = NOT notifications_enabled"),
-        (feed, "UPDATE user_notifications SET read_status = false WHERE related_job_id = 1"),
-        (feed, "DELETE FROM user_notifications WHERE related_job_id = 2"),
+        (recipients_projection, "UPDATE recipients SET notifications_enabled = NOT notifications_enabled"),
+        (feed_projection, "UPDATE user_notifications SET read_status = false WHERE related_job_id = 1"),
+        (feed_projection, "DELETE FROM user_notifications WHERE related_job_id = 2"),
     ],
 )
 async def test_damage_is_found_and_mended(world, running, rebuild, projection, damage) -> None:

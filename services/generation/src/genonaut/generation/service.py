@@ -4,9 +4,9 @@ from genonaut.contracts.streams import GENERATION_ITEMS
 from genonaut.generation.jobs.api import router as jobs_router
 from genonaut.generation.jobs.consumers import publish
 from genonaut.generation.jobs.orphans import look_for_orphans
-from genonaut.generation.jobs.projection import job_list
+from genonaut.generation.jobs.projection import jobs_projection
 from genonaut.generation.settings import GenerationSettings
-from genonaut.generation.users.projection import users
+from genonaut.generation.users.projection import users_projection
 from genonaut.generation.workers.api import router as workers_router
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.service import Service
@@ -16,9 +16,9 @@ service = Service(
     settings=GenerationSettings,
     summary="Takes generation jobs and tells what becomes of them.",
     routers=[jobs_router, workers_router],
-    projections=[job_list, users],
+    projections=[jobs_projection, users_projection],
     consumers=[
-        Consumer.follow(users, batch=200),
+        Consumer.follow(users_projection, batch=200),
         Consumer.react(GENERATION_ITEMS, publish),
     ],
     background=[look_for_orphans],

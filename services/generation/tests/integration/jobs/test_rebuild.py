@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from genonaut.generation.jobs.projection import job_list
-from genonaut.generation.users.projection import users
+from genonaut.generation.jobs.projection import jobs_projection
+from genonaut.generation.users.projection import users_projection
 from genonaut.platform.replay import Rebuild
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -33,7 +33,7 @@ async def history(world) -> None:
     await world.published(published)
 
 
-@pytest.mark.parametrize("projection", [job_list, users], ids=lambda projection: projection.name)
+@pytest.mark.parametrize("projection", [jobs_projection, users_projection], ids=lambda projection: projection.name)
 async def test_rebuilt_equals_live(world, rebuild, projection) -> None:
     await history(world)
 
@@ -46,9 +46,9 @@ async def test_rebuilt_equals_live(world, rebuild, projection) -> None:
 @pytest.mark.parametrize(
     ("projection", "damage"),
     [
-        (job_list, "UPDATE generation_jobs SET status = 'pending' WHERE id = 2"),
-        (job_list, "DELETE FROM generation_jobs WHERE id = 7"),
-        (users, "DELETE FROM known_users"),
+        (jobs_projection, "UPDATE generation_jobs SET status = 'pending' WHERE id = 2"),
+        (jobs_projection, "DELETE FROM generation_jobs WHERE id = 7"),
+        (users_projection, "DELETE FROM known_users"),
     ],
 )
 async def test_damage_is_found_and_mended(world, rebuild, projection, damage) -> None:

@@ -3,8 +3,8 @@
 from genonaut.contracts.streams import NOTIFICATIONS_JOBS, NOTIFICATIONS_RECIPIENTS
 from genonaut.notifications.feed.api import router
 from genonaut.notifications.feed.consumers import notify
-from genonaut.notifications.feed.projection import feed
-from genonaut.notifications.recipients.projection import recipients
+from genonaut.notifications.feed.projection import feed_projection
+from genonaut.notifications.recipients.projection import recipients_projection
 from genonaut.notifications.settings import NotificationsSettings
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.service import Service
@@ -14,9 +14,9 @@ service = Service(
     settings=NotificationsSettings,
     summary="Tells people what became of their jobs.",
     routers=[router],
-    projections=[recipients, feed],
+    projections=[recipients_projection, feed_projection],
     consumers=[
-        Consumer.follow(recipients, batch=200),
+        Consumer.follow(recipients_projection, batch=200),
         # Whoever has just asked for notifications is not to miss one because that news is still on its way.
         Consumer.react(NOTIFICATIONS_JOBS, notify, after=NOTIFICATIONS_RECIPIENTS),
     ],

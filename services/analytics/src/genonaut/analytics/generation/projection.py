@@ -21,7 +21,7 @@ from genonaut.contracts.generation import JobCancelled, JobCompleted, JobFailed,
 from genonaut.contracts.streams import ANALYTICS_GENERATION
 from genonaut.platform.projections import Projection, Recorded
 
-generations = Projection(
+generations_projection = Projection(
     "generations",
     generation_events,
     generation_metrics_hourly,
@@ -33,7 +33,7 @@ generations = Projection(
 )
 
 
-@generations.in_batches
+@generations_projection.in_batches
 async def _measure(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
     """Writes the tables in the order in which they are named above, as a rebuild locks them."""
     events = {

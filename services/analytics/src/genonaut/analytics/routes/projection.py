@@ -21,7 +21,7 @@ from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.streams import ANALYTICS_REQUESTS
 from genonaut.platform.projections import Projection, Recorded
 
-routes = Projection(
+routes_projection = Projection(
     "routes",
     route_analytics,
     route_analytics_hourly,
@@ -33,7 +33,7 @@ routes = Projection(
 )
 
 
-@routes.in_batches
+@routes_projection.in_batches
 async def _measure(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
     """Writes the tables in the order in which they are named above, as a rebuild locks them."""
     requests = {

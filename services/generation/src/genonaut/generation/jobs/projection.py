@@ -19,10 +19,10 @@ from genonaut.contracts.images import SHOWN_SIZE, image_path
 from genonaut.generation.jobs.tables import jobs
 from genonaut.platform.projections import Projection
 
-job_list = Projection("jobs", jobs)
+jobs_projection = Projection("jobs", jobs)
 
 
-@job_list.on(JobRequested)
+@jobs_projection.on(JobRequested)
 async def _requested(connection: AsyncConnection, event: JobRequested, envelope: Envelope) -> None:
     shown = event.model_dump(mode="json", include={"lora_models", "sampler_params", "params"})
     await connection.execute(
@@ -50,7 +50,7 @@ async def _requested(connection: AsyncConnection, event: JobRequested, envelope:
     )
 
 
-@job_list.on(JobStarted)
+@jobs_projection.on(JobStarted)
 async def _started(connection: AsyncConnection, event: JobStarted, envelope: Envelope) -> None:
     await _update(
         connection,
@@ -63,12 +63,12 @@ async def _started(connection: AsyncConnection, event: JobStarted, envelope: Env
     )
 
 
-@job_list.on(JobRequeued)
+@jobs_projection.on(JobRequeued)
 async def _requeued(connection: AsyncConnection, event: JobRequeued, envelope: Envelope) -> None:
     await _update(connection, envelope, event.job_id, status="pending", started_at=None)
 
 
-@job_list.on(JobCompleted)
+@jobs_projection.on(JobCompleted)
 async def _completed(connection: AsyncConnection, event: JobCompleted, envelope: Envelope) -> None:
     viewer = event.user_id if event.is_private else None
     await _update(
@@ -82,7 +82,7 @@ async def _completed(connection: AsyncConnection, event: JobCompleted, envelope:
     )
 
 
-@job_list.on(JobFailed)
+@jobs_projection.on(JobFailed)
 async def _failed(connection: AsyncConnection, event: JobFailed, envelope: Envelope) -> None:
     await _update(
         connection,
@@ -95,7 +95,7 @@ async def _failed(connection: AsyncConnection, event: JobFailed, envelope: Envel
     )
 
 
-@job_list.on(JobCancelled)
+@jobs_projection.on(JobCancelled)
 async def _cancelled(connection: AsyncConnection, event: JobCancelled, envelope: Envelope) -> None:
     await _update(
         connection,
@@ -107,7 +107,7 @@ async def _cancelled(connection: AsyncConnection, event: JobCancelled, envelope:
     )
 
 
-@job_list.on(JobPublished)
+@jobs_projection.on(JobPublished)
 async def _published(connection: AsyncConnection, event: JobPublished, envelope: Envelope) -> None:
     await _update(
         connection, envelope, event.job_id, content_id=event.content_ids[0], content_ids=list(event.content_ids)

@@ -9,10 +9,10 @@ from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.generation.users.tables import known_users
 from genonaut.platform.projections import Projection
 
-users = Projection("known-users", known_users, source=GENERATION_USERS, keyed=True)
+users_projection = Projection("known-users", known_users, source=GENERATION_USERS, keyed=True)
 
 
-@users.on(UserRegistered)
+@users_projection.on(UserRegistered)
 async def _registered(connection: AsyncConnection, event: UserRegistered, envelope: Envelope) -> None:
     user = insert(known_users).values(user_id=event.user_id, registered_at=envelope.time)
     await connection.execute(user.on_conflict_do_nothing())

@@ -11,7 +11,7 @@ from genonaut.notifications.feed import queries
 from genonaut.notifications.feed.commands import read_all
 from genonaut.notifications.feed.domain import NOTIFICATION, MarkRead
 from genonaut.notifications.feed.schemas import Notification, ReadAll, UnreadCount
-from genonaut.notifications.feed.tables import notifications_table
+from genonaut.notifications.feed.tables import notifications
 from genonaut.platform.http.errors import NotFoundError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_list, list_query
 from genonaut.platform.http.routing import Router
@@ -23,12 +23,12 @@ UserId = Annotated[UUID, Query(description="Whose notifications.")]
 NotificationId = Annotated[int, Path(ge=1, le=MAX_BIGINT)]
 Listed = Annotated[
     ListQuery,
-    Depends(list_query({"created_at": notifications_table.c.created_at}, key=notifications_table.c.id)),
+    Depends(list_query({"created_at": notifications.c.created_at}, key=notifications.c.id)),
 ]
 
 
 @router.get("")
-async def listed(
+async def list_notifications(
     query: Listed,
     runtime: RuntimeDep,
     user_id: UserId,
@@ -56,7 +56,7 @@ async def mark_all_read(user_id: UserId, runtime: RuntimeDep) -> ReadAll:
 
 
 @router.get("/{id}")
-async def by_id(id: NotificationId, user_id: UserId, runtime: RuntimeDep) -> Notification:  # noqa: A002 - the path's word
+async def get_notification(id: NotificationId, user_id: UserId, runtime: RuntimeDep) -> Notification:  # noqa: A002 - the path's word
     async with runtime.database.reading() as connection:
         row = await queries.by_id(connection, id, user_id)
     if row is None:
@@ -72,7 +72,7 @@ async def mark_read(id: NotificationId, user_id: UserId, runtime: RuntimeDep) ->
     if row is None:
         raise _unknown(id)
     await runtime.store.execute(NOTIFICATION, row.cause, MarkRead(user_id))
-    return await by_id(id, user_id, runtime)
+    return await get_notification(id, user_id, runtime)
 
 
 def _unknown(notification_id: int) -> NotFoundError:

@@ -4,16 +4,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.notifications import NotificationCreated, NotificationRead
-from genonaut.notifications.feed.tables import notifications_table
+from genonaut.notifications.feed.tables import notifications
 from genonaut.platform.projections import Projection
 
-feed = Projection("feed", notifications_table)
+feed_projection = Projection("feed", notifications)
 
 
-@feed.on(NotificationCreated)
+@feed_projection.on(NotificationCreated)
 async def _created(connection: AsyncConnection, event: NotificationCreated, envelope: Envelope) -> None:
     await connection.execute(
-        notifications_table.insert().values(
+        notifications.insert().values(
             id=event.notification_id,
             user_id=event.user_id,
             cause=envelope.subject,
@@ -28,10 +28,10 @@ async def _created(connection: AsyncConnection, event: NotificationCreated, enve
     )
 
 
-@feed.on(NotificationRead)
+@feed_projection.on(NotificationRead)
 async def _read(connection: AsyncConnection, event: NotificationRead, envelope: Envelope) -> None:
     await connection.execute(
-        notifications_table.update()
-        .where(notifications_table.c.id == event.notification_id)
+        notifications.update()
+        .where(notifications.c.id == event.notification_id)
         .values(read_status=True, read_at=envelope.time)
     )

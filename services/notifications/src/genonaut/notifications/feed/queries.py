@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.notifications.feed.tables import notifications_table as notifications
+from genonaut.notifications.feed.tables import notifications
 
 
 def of_user(user_id: UUID, *, unread_only: bool = False, types: Sequence[str] = ()) -> Select[Any]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, MetaData, String, Table, Text, Uuid
 
-notifications_table = Table(
+notifications = Table(
     "user_notifications",
     MetaData(),
     Column("id", BigInteger, primary_key=True),

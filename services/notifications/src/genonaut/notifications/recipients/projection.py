@@ -13,20 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
-from genonaut.notifications.recipients.tables import recipients_table
+from genonaut.notifications.recipients.tables import recipients
 from genonaut.platform.projections import Projection
 
 PREFERENCE = "notifications_enabled"
 
-recipients = Projection("recipients", recipients_table, source=NOTIFICATIONS_RECIPIENTS, keyed=True)
+recipients_projection = Projection("recipients", recipients, source=NOTIFICATIONS_RECIPIENTS, keyed=True)
 
 
-@recipients.on(UserRegistered)
+@recipients_projection.on(UserRegistered)
 async def _registered(connection: AsyncConnection, event: UserRegistered, envelope: Envelope) -> None:
     await _remember(connection, event.user_id, event.username, event.preferences, envelope.sequence)
 
 
-@recipients.on(UserPreferencesChanged)
+@recipients_projection.on(UserPreferencesChanged)
 async def _preferences_changed(connection: AsyncConnection, event: UserPreferencesChanged, envelope: Envelope) -> None:
     if PREFERENCE in event.changes:
         await _remember(connection, event.user_id, None, event.changes, envelope.sequence)

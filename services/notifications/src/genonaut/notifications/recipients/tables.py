@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, Table, Text, Uuid
 
-recipients_table = Table(
+recipients = Table(
     "recipients",
     MetaData(),
     Column("user_id", Uuid, primary_key=True),
