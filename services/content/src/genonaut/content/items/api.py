@@ -87,11 +87,11 @@ auto_router = items_router("/api/v1/content-auto", "auto", looks_up="auto")
 async def _created(runtime: Runtime[Any], body: NewItem, source_type: SourceType) -> Item:
     references = [TagReference.of(word) for word in body.tags]
 
-    async def work(connection: AsyncConnection) -> dict[str, Any] | None:
+    async def work(connection: AsyncConnection) -> dict[str, Any]:
         item_id = await commands.create(
             runtime.store, connection, await _draft(connection, body, source_type), references
         )
-        return await queries.by_id(connection, item_id, viewer=body.creator_id)
+        return await queries.one(connection, item_id, viewer=body.creator_id)
 
     try:
         row = await runtime.database.transact(work)
@@ -101,7 +101,7 @@ async def _created(runtime: Runtime[Any], body: NewItem, source_type: SourceType
         raise InvalidError("This user is not active", loc=("body", "creator_id")) from None
     except UnknownTagError as error:
         raise InvalidError(str(error), loc=("body", "tags")) from None
-    return Item.of(row or {})
+    return Item.of(row)
 
 
 async def _draft(connection: AsyncConnection, body: NewItem, source_type: SourceType) -> Draft:

@@ -60,6 +60,12 @@ async def by_id(
     return (await with_tags(connection, [dict(row)]))[0] if row else None
 
 
+async def one(connection: AsyncConnection, item_id: int, *, viewer: UUID) -> dict[str, Any]:
+    """The item, which is there and may be seen. Raises NoResultFound when it is not."""
+    row = (await connection.execute(whole(viewer).where(items.c.id == item_id))).mappings().one()
+    return (await with_tags(connection, [dict(row)]))[0]
+
+
 async def with_tags(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """The rows with `tags`, the slugs of their `tag_ids`, in that order."""
     slugs = await tags.slugs(connection, {tag_id for row in rows for tag_id in row["tag_ids"]})

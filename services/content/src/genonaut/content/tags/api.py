@@ -41,7 +41,7 @@ async def declare_tag(body: NewTag, runtime: RuntimeDep, response: Response) -> 
 
     Its id is made from the slug. A name is given once: it stays as it was for a tag that exists.
     """
-    tag, parents = body.reference(), [TagReference.of(word) for word in body.parents]
+    tag, parents = body.reference, [TagReference.of(word) for word in body.parents]
 
     async def work(connection: AsyncConnection) -> bool:
         return await commands.declare(runtime.store, connection, tag, parents)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from genonaut.content.tags.domain import MAX_SLUG, TagReference, slug_of
 
@@ -31,16 +31,22 @@ class NewTag(BaseModel):
         default_factory=list, max_length=100, description="Ids or slugs. A slug that is unknown becomes a tag."
     )
 
+    _reference: TagReference = PrivateAttr()
+
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if self.slug is None:
-            if self.name is None:
-                raise ValueError("a tag needs a slug or a name")
-            self.slug = slug_of(self.name)
+        if self.slug is not None:
+            slug = self.slug
+        elif self.name is not None:
+            slug = slug_of(self.name)
+        else:
+            raise ValueError("a tag needs a slug or a name")
+        self._reference = TagReference.to(slug, self.name)
         return self
 
+    @property
     def reference(self) -> TagReference:
-        return TagReference.to(self.slug or "", self.name)
+        return self._reference
 
 
 class Tag(BaseModel):
