@@ -66,19 +66,19 @@ def position_reader() -> None:
 @mutant
 def no_inbox() -> None:
     """Every delivery counts: neither the inbox nor the keys of the measured events recognise a repeat."""
-    from genonaut.analytics.rollups import tables
+    from genonaut.analytics.rollups import upserts
 
     async def first_time(_connection: Any, _consumer: str, recorded: Sequence[Any]) -> Sequence[Any]:
         return recorded
 
-    insert_new = tables.insert_new
+    insert_new = upserts.insert_new
 
     async def insert(connection: Any, table: Any, rows: Sequence[Any]) -> list[Any]:
         await insert_new(connection, table, rows)
         return [row[: len(table.primary_key)] for row in rows]
 
     inbox.first_time = first_time  # type: ignore[assignment]
-    tables.insert_new = insert  # type: ignore[assignment]
+    upserts.insert_new = insert  # type: ignore[assignment]
 
 
 @mutant
