@@ -2,17 +2,15 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest_asyncio
 
 from chaos.town import LOGS, Town
 from genonaut.comfyui_simulator.simulator import Simulator
-from genonaut.contracts import Envelope
 from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.streams import STREAMS
 from genonaut.platform.bus import Message
-from genonaut.platform.clock import utc_now
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import Platform, eventually
 
 
@@ -28,15 +26,7 @@ async def town(platform: Platform, tmp_path: Path) -> AsyncIterator[Town]:
 async def a_request_is_measured(town: Town) -> None:
     """What the gateway says of each request. No log has it."""
     served = RequestServed(method="GET", route="/api/v1/tags", status_code=200, duration_us=1000)
-    envelope = Envelope.of(
-        served,
-        id=uuid4(),
-        source="genonaut/gateway",
-        subject="request",
-        time=utc_now(),
-        sequence=1,
-        correlationid="request",
-    )
+    envelope = enveloped(served)
     await town.platform.bus.publish("REQUESTS", [Message(served.type, envelope.to_json(), str(envelope.id))])
 
 

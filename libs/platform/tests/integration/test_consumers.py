@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -23,6 +23,7 @@ from genonaut.platform.context import current_cause
 from genonaut.platform.projections import Recorded
 from genonaut.platform.provisioning import ensure_durable, provision_bus
 from genonaut.platform.serving import end
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import as_superuser
 
@@ -54,15 +55,8 @@ async def consuming(toy, consumer: Consumer, *, effect=None, fetch: int = 64) ->
 
 
 def envelope(user_id: UUID, *, sequence: int = 1, correlation: str = "request-1") -> Envelope:
-    return Envelope.of(
-        UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org"),
-        id=uuid4(),
-        source="genonaut/content",
-        subject=str(user_id),
-        time=datetime(2026, 1, 1, tzinfo=UTC),
-        sequence=sequence,
-        correlationid=correlation,
-    )
+    event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
+    return enveloped(event, user_id, sequence=sequence, correlationid=correlation)
 
 
 async def nothing(store, connection, event, envelope) -> None:

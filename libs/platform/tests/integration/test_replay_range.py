@@ -8,7 +8,6 @@ import pytest_asyncio
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, Table
 from sqlalchemy.dialects.postgresql import insert
 
-from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
 from genonaut.platform import replay_cli
@@ -16,6 +15,7 @@ from genonaut.platform.bus import Message
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.projections import Projection
 from genonaut.platform.stream_source import BusSource
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import eventually
 
 CONTENT = NOTIFICATIONS_RECIPIENTS.stream.name
@@ -29,8 +29,7 @@ async def publish(toy, *payloads: bytes) -> None:
 def registered_at(time: datetime) -> bytes:
     user = uuid4()
     event = UserRegistered(user_id=user, username="u", email="a@example.org")
-    envelope = Envelope.of(event, id=uuid4(), source="s", subject=str(user), time=time, sequence=1, correlationid="c")
-    return envelope.to_json()
+    return enveloped(event, user, time=time).to_json()
 
 
 @pytest_asyncio.fixture

@@ -7,30 +7,21 @@ from uuid import UUID, uuid4
 import pytest
 from nats.js import JetStreamContext
 
-from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
 from genonaut.platform import consumer_loop, lag, service
 from genonaut.platform.bus import Message
-from genonaut.platform.clock import utc_now
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import PostponeError
 from genonaut.platform.service import Service
 from genonaut.platform.settings import ServiceSettings
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import eventually
 
 
 async def publish(toy) -> UUID:
     user = uuid4()
-    envelope = Envelope.of(
-        UserRegistered(user_id=user, username="ada", email="a@example.org"),
-        id=uuid4(),
-        source="genonaut/content",
-        subject=str(user),
-        time=utc_now(),
-        sequence=1,
-        correlationid="request-1",
-    )
+    envelope = enveloped(UserRegistered(user_id=user, username="ada", email="a@example.org"), user)
     message = Message("content.user.registered", envelope.to_json(), str(envelope.id))
     await toy.platform.bus.publish("CONTENT", [message])
     return user

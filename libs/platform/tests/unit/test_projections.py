@@ -1,30 +1,21 @@
 """What a message of the bus brings to those who handle it."""
 
-from datetime import UTC, datetime
 from io import StringIO
 from uuid import UUID
 
 import pytest
 import structlog
 
-from genonaut.contracts import Envelope
 from genonaut.contracts.generation import JobPublished
 from genonaut.platform import logs
 from genonaut.platform.consumers import cause_of
 from genonaut.platform.context import caused_by
 from genonaut.platform.projections import Recorded
+from genonaut.testkit.envelopes import enveloped
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-MESSAGE = Envelope.of(
-    JobPublished(job_id=1, user_id=UUID(int=1), content_ids=[1]),
-    id=UUID(int=2),
-    source="genonaut/test",
-    subject="1",
-    time=datetime(2026, 1, 1, tzinfo=UTC),
-    sequence=1,
-    correlationid="r-1",
-).to_json()
+MESSAGE = enveloped(JobPublished(job_id=1, user_id=UUID(int=1), content_ids=[1]), correlationid="r-1").to_json()
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"traceparent": ""}, {"traceparent": "garbage"}])

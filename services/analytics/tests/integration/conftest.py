@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from genonaut.analytics.rollups.hours import hour_of
 from genonaut.analytics.service import service
-from genonaut.contracts import Envelope, Event
+from genonaut.contracts import Event
 from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.generation import (
     JobCancelled,
@@ -29,6 +29,7 @@ from genonaut.platform.bus import Message
 from genonaut.platform.clock import utc_now
 from genonaut.platform.database import Database
 from genonaut.platform.projections import Recorded
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 ADA = UUID(int=1)
@@ -50,13 +51,7 @@ class World:
         return hour_of(self.clock.now) + timedelta(hours=number - 5)
 
     def recorded(self, event: Event, time: datetime) -> Recorded:
-        number = next(self.numbers)
-        return Recorded(
-            event,
-            Envelope.of(
-                event, id=uuid4(), source="test", subject=str(number), time=time, sequence=1, correlationid="request"
-            ),
-        )
+        return Recorded(event, enveloped(event, next(self.numbers), time=time))
 
     def request(self, hour: int, *, minute: float = 0, **changes: Any) -> Recorded:
         usual = {"method": "GET", "route": "/api/v1/content/{id}", "status_code": 200, "duration_us": 1500}

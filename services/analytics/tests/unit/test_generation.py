@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from genonaut.analytics.generation.domain import Happened, Tally, roll_up
 from genonaut.analytics.rollups.histogram import bucket_of
-from genonaut.contracts import Envelope
 from genonaut.contracts.generation import (
     JobCancelled,
     JobCompleted,
@@ -18,6 +17,7 @@ from genonaut.contracts.generation import (
     SamplerParams,
 )
 from genonaut.contracts.images import StoredImage
+from genonaut.testkit.envelopes import enveloped
 
 HOUR = datetime(2026, 1, 2, 3, tzinfo=UTC)
 ADA = UUID(int=1)
@@ -57,10 +57,7 @@ EVENTS = [REQUESTED, STARTED, COMPLETED, FAILED, CANCELLED]
 
 
 def happened(event, *, number=1, time=HOUR) -> Happened:
-    envelope = Envelope.of(
-        event, id=UUID(int=number), source="s", subject="7", time=time, sequence=1, correlationid="c"
-    )
-    return Happened.of(event, envelope)
+    return Happened.of(event, enveloped(event, 7, id=UUID(int=number), time=time))
 
 
 def test_a_job_is_counted_where_each_of_its_events_happened() -> None:

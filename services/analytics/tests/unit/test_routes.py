@@ -19,24 +19,15 @@ from genonaut.analytics.routes.domain import (
     pattern_id,
     roll_up,
 )
-from genonaut.contracts import Envelope
 from genonaut.contracts.gateway import RequestServed
+from genonaut.testkit.envelopes import enveloped
 
 HOUR = datetime(2026, 1, 2, 3, tzinfo=UTC)
 ADA = UUID(int=1)
 
 
 def request(served, *, number=1, time=HOUR) -> Request:
-    envelope = Envelope.of(
-        served,
-        id=UUID(int=number),
-        source="genonaut/gateway",
-        subject="request",
-        time=time,
-        sequence=1,
-        correlationid="request",
-    )
-    return Request.of(served, envelope)
+    return Request.of(served, enveloped(served, id=UUID(int=number), time=time))
 
 
 def served(**changes) -> RequestServed:

@@ -17,6 +17,7 @@ from genonaut.platform import dead_letters
 from genonaut.platform.bus import Message
 from genonaut.platform.images import store_image
 from genonaut.platform.redrive import redrive
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import eventually
 
 JOB = 7
@@ -43,16 +44,8 @@ def completed(user: str, images: Sequence[StoredImage], **more: Any) -> JobCompl
     return JobCompleted(**(facts | more))
 
 
-def enveloped(gallery, event: JobCompleted) -> Envelope:
-    return Envelope.of(
-        event,
-        id=uuid4(),
-        source="genonaut/generation",
-        subject=str(event.job_id),
-        time=gallery.clock.now,
-        sequence=3,
-        correlationid="request-1",
-    )
+def completed_envelope(gallery, event: JobCompleted) -> Envelope:
+    return enveloped(event, event.job_id, time=gallery.clock.now, sequence=3)
 
 
 async def say(gallery, envelope: Envelope, *, message_id: str | None = None) -> None:
@@ -73,7 +66,7 @@ async def published(gallery) -> list[ItemCreated]:
 async def test_every_image_becomes_an_item(gallery, picture) -> None:
     ada = await gallery.user("ada")
     images = await stored(gallery, picture)
-    envelope = enveloped(gallery, completed(ada, images))
+    envelope = completed_envelope(gallery, completed(ada, images))
 
     await say(gallery, envelope)
     await gallery.platform.settled(CONTENT_JOBS)
@@ -99,7 +92,7 @@ async def test_generation_is_told_which_items_they_are(gallery, picture) -> None
     ada = await gallery.user()
     images = await stored(gallery, picture, count=3)
 
-    await say(gallery, enveloped(gallery, completed(ada, images)))
+    await say(gallery, completed_envelope(gallery, completed(ada, images)))
 
     told = await eventually(lambda: _told(gallery, 3))
     assert [(event.job_id, event.image_index, event.image_count) for event in told] == [(JOB, n, 3) for n in range(3)]
@@ -114,11 +107,11 @@ async def _told(gallery, count: int) -> list[ItemCreated] | None:
 async def test_a_redelivered_a_doubled_and_a_restated_completion_change_nothing(gallery, picture) -> None:
     ada = await gallery.user()
     event = completed(ada, await stored(gallery, picture))
-    envelope = enveloped(gallery, event)
+    envelope = completed_envelope(gallery, event)
 
     await say(gallery, envelope)
     await say(gallery, envelope, message_id="the same event under another message id")
-    await say(gallery, enveloped(gallery, event))
+    await say(gallery, completed_envelope(gallery, event))
     await gallery.platform.settled(CONTENT_JOBS)
 
     assert await gallery.rows("SELECT job_id, image_index FROM content_items_all ORDER BY id") == [(JOB, 0), (JOB, 1)]
@@ -139,7 +132,7 @@ async def test_it_is_all_of_them_or_none(gallery, picture, monkeypatch) -> None:
         return await create(*arguments)
 
     monkeypatch.setattr(commands, "create", failing)
-    await say(gallery, enveloped(gallery, completed(ada, await stored(gallery, picture))))
+    await say(gallery, completed_envelope(gallery, completed(ada, await stored(gallery, picture))))
     await gallery.platform.settled(CONTENT_JOBS)
 
     assert calls == [[(0,)]] * 4
@@ -149,7 +142,7 @@ async def test_it_is_all_of_them_or_none(gallery, picture, monkeypatch) -> None:
 async def test_a_private_job_makes_private_items(gallery, picture) -> None:
     ada = await gallery.user()
 
-    await say(gallery, enveloped(gallery, completed(ada, await stored(gallery, picture, 1), is_private=True)))
+    await say(gallery, completed_envelope(gallery, completed(ada, await stored(gallery, picture, 1), is_private=True)))
     await gallery.platform.settled(CONTENT_JOBS)
 
     assert await gallery.ids("/content") == []
@@ -169,7 +162,7 @@ async def test_a_picture_is_not_lost_to_a_word(gallery, picture, given, kept) ->
     ada = await gallery.user()
     event = completed(ada, await stored(gallery, picture, 1), tags=given, title="  ", prompt="p" * 300)
 
-    await say(gallery, enveloped(gallery, event))
+    await say(gallery, completed_envelope(gallery, event))
     await gallery.platform.settled(CONTENT_JOBS)
 
     (item,) = (await gallery.get("/content"))["items"]
@@ -181,7 +174,7 @@ async def test_a_job_of_nobody_is_parked_and_redriven_when_there_is_somebody(gal
     stranger = uuid4()
     event = completed(str(stranger), await stored(gallery, picture, 1))
 
-    await say(gallery, enveloped(gallery, event))
+    await say(gallery, completed_envelope(gallery, event))
     letter = (await eventually(lambda: _letters(gallery)))[0]
     assert letter.error.startswith("UnknownCreatorError")
     assert await gallery.ids("/content") == []

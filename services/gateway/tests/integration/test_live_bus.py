@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -21,6 +21,7 @@ from genonaut.contracts.streams import GENERATION, STREAMS
 from genonaut.gateway.live import stream
 from genonaut.platform.bus import Bus, Message
 from genonaut.platform.provisioning import provision_bus
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import eventually
 
 USER = UUID(int=0xADA)
@@ -88,15 +89,8 @@ class Generation:
         await _reply(send, 200, {"events": events})
 
     def _envelope(self, job_id: int, sequence: int) -> Envelope:
-        return Envelope.of(
-            life_of(job_id, private=job_id in self.private)[sequence - 1],
-            id=uuid4(),
-            source="genonaut/generation",
-            subject=str(job_id),
-            time=datetime.now(UTC),
-            sequence=sequence,
-            correlationid="c",
-        )
+        event = life_of(job_id, private=job_id in self.private)[sequence - 1]
+        return enveloped(event, job_id, sequence=sequence)
 
 
 async def _reply(send: Any, status: int, body: Any) -> None:

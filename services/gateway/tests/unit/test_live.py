@@ -30,6 +30,7 @@ from genonaut.gateway.live.channel import Channel
 from genonaut.gateway.live.feed import Feed
 from genonaut.gateway.live.joblog import JobLog
 from genonaut.platform.http.problems import BadRequestError, NotFoundError, UnavailableError
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import eventually
 
 USER = UUID(int=1)
@@ -83,7 +84,7 @@ def progress(step: int, attempt: int = 1) -> JobProgress:
 
 def log_of(*events: Event) -> list[Envelope]:
     return [
-        Envelope.of(event, id=UUID(int=number), source="s", subject="7", time=NOW, sequence=number, correlationid="c")
+        enveloped(event, 7, id=UUID(int=number), time=NOW, sequence=number)
         for number, event in enumerate(events, start=1)
     ]
 

@@ -9,31 +9,22 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from genonaut.contracts import Envelope, Event
+from genonaut.contracts import Event
 from genonaut.contracts.content import ItemCreated, UserRegistered
 from genonaut.contracts.images import StoredImage
 from genonaut.contracts.streams import stream_of
 from genonaut.generation.jobs.domain import JOB, AbandonJob, Command, CompleteAttempt, GiveUpAttempt, StartAttempt
 from genonaut.generation.service import service
 from genonaut.platform.bus import Message
-from genonaut.platform.clock import utc_now
 from genonaut.platform.projections import Recorded
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import Platform, Running, eventually
 
 JOBS = "/api/v1/generation-jobs"
 
 
 def recorded(event: Event, subject: object) -> Recorded:
-    envelope = Envelope.of(
-        event,
-        id=uuid4(),
-        source="genonaut/test",
-        subject=str(subject),
-        time=utc_now(),
-        sequence=1,
-        correlationid="request-1",
-    )
-    return Recorded(event, envelope)
+    return Recorded(event, enveloped(event, subject))
 
 
 def item_created(job_id: int | None, item_id: int, *, index: int, count: int) -> ItemCreated:

@@ -8,13 +8,14 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from genonaut.contracts import Envelope, Event
+from genonaut.contracts import Event
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.generation import JobCancelled, JobFailed, JobPublished
 from genonaut.contracts.streams import Durable, stream_of
 from genonaut.notifications.service import service
 from genonaut.platform.bus import Message
 from genonaut.platform.projections import Recorded
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 
@@ -27,18 +28,7 @@ class World:
     job_ids: count = field(default_factory=lambda: count(1))
 
     def recorded(self, event: Event, subject: object, sequence: int, event_id: UUID | None = None) -> Recorded:
-        return Recorded(
-            event,
-            Envelope.of(
-                event,
-                id=event_id or uuid4(),
-                source="genonaut/test",
-                subject=str(subject),
-                time=self.clock(),
-                sequence=sequence,
-                correlationid="request-1",
-            ),
-        )
+        return Recorded(event, enveloped(event, subject, id=event_id, time=self.clock(), sequence=sequence))
 
     async def say(self, recorded: Recorded, *, message_id: str | None = None) -> Recorded:
         envelope = recorded.envelope

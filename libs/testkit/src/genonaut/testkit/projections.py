@@ -17,6 +17,7 @@ from genonaut.platform.database import Database
 from genonaut.platform.projections import Projection, Recorded
 from genonaut.platform.provisioning import login
 from genonaut.stack.servers import Postgres
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import PASSWORD
 from genonaut.testkit.servers import fresh_database
 
@@ -30,15 +31,7 @@ def minute(number: int) -> datetime:
 
 def at(number: int, event: Event, *, subject: object = "subject") -> Recorded:
     """The event as a log or the bus gives it. The number gives the id, the time and the sequence."""
-    envelope = Envelope.of(
-        event,
-        id=UUID(int=number),
-        source="genonaut/test",
-        subject=str(subject),
-        time=minute(number),
-        sequence=number,
-        correlationid="request",
-    )
+    envelope = enveloped(event, subject, id=UUID(int=number), time=minute(number), sequence=number)
     return Recorded.of(Envelope.from_json(envelope.to_json()))
 
 
