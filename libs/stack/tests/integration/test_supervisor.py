@@ -49,6 +49,8 @@ def caller(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stack(state: Path) -> Iterator[LocalStack]:
     stack = LocalStack(HERE, state, planner="fake_platform:plan")
+    # Not the usual ones, which another stack of this machine may take whenever they are free.
+    stack.file.write({"pid": 0, "ports": {name: free_port() for name in ("postgres", "nats", "valkey")}})
     yield stack
     pids = all_pids(stack)
     stack.down()
