@@ -17,23 +17,19 @@ from genonaut.contracts import Event
 from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.generation import (
     JobCancelled,
-    JobCompleted,
     JobFailed,
-    JobRequested,
     JobStarted,
-    SamplerParams,
 )
-from genonaut.contracts.images import StoredImage
 from genonaut.contracts.streams import stream_of
 from genonaut.platform.bus import Message
 from genonaut.platform.clock import utc_now
 from genonaut.platform.database import Database
 from genonaut.platform.projections import Recorded
 from genonaut.testkit.envelopes import enveloped
+from genonaut.testkit.jobs import IMAGE, job_completed, job_requested
 from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 ADA = UUID(int=1)
-IMAGE = StoredImage(sha256="0" * 64, media_type="image/png", width=64, height=64, size_bytes=1)
 
 
 @dataclass
@@ -78,21 +74,11 @@ class World:
     def job(self, hour: int, *, end: str = "completed", user_id: UUID = ADA, ms: int = 5000) -> list[Recorded]:
         """The events of one job: asked for in the last minute of the hour, ended in the first of the next."""
         about = {"job_id": next(self.numbers), "user_id": user_id}
-        requested = JobRequested(
-            **about,
-            job_type="image_generation",
-            prompt="a lighthouse",
-            checkpoint_model="model",
-            width=832,
-            height=1216,
-            batch_size=2,
-            sampler_params=SamplerParams(seed=1),
-        )
+        requested = job_requested(**about, batch_size=2)
         started = JobStarted(**about, attempt=1, worker="gpu", comfyui_prompt_id=uuid4(), queue_wait_ms=120)
         ended: Event
         if end == "completed":
-            told = {"title": "t", "prompt": "p", "checkpoint_model": "model"}
-            ended = JobCompleted(**about, attempt=1, images=[IMAGE, IMAGE], generation_ms=ms, **told)
+            ended = job_completed(**about, images=[IMAGE, IMAGE], generation_ms=ms)
         elif end == "failed":
             said = {"error_type": "out_of_memory", "error_message": "no memory", "checkpoint_model": "model"}
             ended = JobFailed(**about, attempt=1, generation_ms=ms, **said)

@@ -10,40 +10,19 @@ from genonaut.analytics.generation.domain import Happened, Tally, roll_up
 from genonaut.analytics.rollups.histogram import bucket_of
 from genonaut.contracts.generation import (
     JobCancelled,
-    JobCompleted,
     JobFailed,
-    JobRequested,
     JobStarted,
-    SamplerParams,
 )
-from genonaut.contracts.images import StoredImage
 from genonaut.testkit.envelopes import enveloped
+from genonaut.testkit.jobs import IMAGE, job_completed, job_requested
 
 HOUR = datetime(2026, 1, 2, 3, tzinfo=UTC)
 ADA = UUID(int=1)
-IMAGE = StoredImage(sha256="0" * 64, media_type="image/png", width=64, height=64, size_bytes=1)
 JOB = {"job_id": 7, "user_id": ADA}
 
-REQUESTED = JobRequested(
-    **JOB,
-    job_type="image_generation",
-    prompt="a lighthouse",
-    checkpoint_model="model",
-    width=832,
-    height=1216,
-    batch_size=2,
-    sampler_params=SamplerParams(seed=1),
-)
+REQUESTED = job_requested(**JOB)
 STARTED = JobStarted(**JOB, attempt=1, worker="gpu", comfyui_prompt_id=UUID(int=9), queue_wait_ms=120)
-COMPLETED = JobCompleted(
-    **JOB,
-    attempt=1,
-    images=[IMAGE, IMAGE],
-    generation_ms=5321,
-    title="A lighthouse",
-    prompt="a lighthouse",
-    checkpoint_model="model",
-)
+COMPLETED = job_completed(**JOB, images=[IMAGE, IMAGE], generation_ms=5321)
 FAILED = JobFailed(
     **JOB,
     attempt=1,

@@ -14,38 +14,25 @@ import pytest
 import pytest_asyncio
 
 from genonaut.contracts import Envelope, Event
-from genonaut.contracts.generation import JobCompleted, JobPublished, JobRequested, JobStarted, SamplerParams
-from genonaut.contracts.images import StoredImage
+from genonaut.contracts.generation import JobPublished, JobStarted
 from genonaut.contracts.live import JobProgress, job_progress_subject
 from genonaut.contracts.streams import GENERATION, STREAMS
 from genonaut.gateway.live import stream
 from genonaut.platform.bus import Bus, Message
 from genonaut.platform.provisioning import provision_bus
 from genonaut.testkit.envelopes import enveloped
+from genonaut.testkit.jobs import IMAGE, job_completed, job_requested
 from genonaut.testkit.platforms import eventually
 
 USER = UUID(int=0xADA)
-IMAGE = StoredImage(sha256="ab" * 32, media_type="image/png", width=8, height=8, size_bytes=9)
 
 
 def life_of(job_id: int, *, private: bool = False) -> list[Event]:
     whose = {"job_id": job_id, "user_id": USER}
     return [
-        JobRequested(
-            **whose,
-            job_type="image_generation",
-            prompt="a lighthouse",
-            checkpoint_model="m",
-            width=8,
-            height=8,
-            batch_size=1,
-            sampler_params=SamplerParams(seed=1),
-            is_private=private,
-        ),
+        job_requested(**whose, is_private=private),
         JobStarted(**whose, attempt=1, worker="gpu", comfyui_prompt_id=UUID(int=2), queue_wait_ms=3),
-        JobCompleted(
-            **whose, attempt=1, images=[IMAGE], generation_ms=1, title="t", prompt="a lighthouse", checkpoint_model="m"
-        ),
+        job_completed(**whose),
         JobPublished(**whose, content_ids=[41]),
     ]
 

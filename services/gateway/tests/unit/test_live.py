@@ -14,15 +14,11 @@ from hypothesis import strategies as st
 from genonaut.contracts import Envelope, Event
 from genonaut.contracts.generation import (
     JobCancelled,
-    JobCompleted,
     JobFailed,
     JobPublished,
-    JobRequested,
     JobRequeued,
     JobStarted,
-    SamplerParams,
 )
-from genonaut.contracts.images import StoredImage
 from genonaut.contracts.live import JobProgress
 from genonaut.gateway.live import api, messages
 from genonaut.gateway.live import feed as module
@@ -31,23 +27,13 @@ from genonaut.gateway.live.feed import Feed
 from genonaut.gateway.live.joblog import JobLog
 from genonaut.platform.http.problems import BadRequestError, NotFoundError, UnavailableError
 from genonaut.testkit.envelopes import enveloped
+from genonaut.testkit.jobs import IMAGE, job_completed, job_requested
 from genonaut.testkit.platforms import eventually
 
 USER = UUID(int=1)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-IMAGE = StoredImage(sha256="ab" * 32, media_type="image/png", width=8, height=8, size_bytes=9)
 
-requested = JobRequested(
-    job_id=7,
-    user_id=USER,
-    job_type="image_generation",
-    prompt="a lighthouse",
-    checkpoint_model="m",
-    width=8,
-    height=8,
-    batch_size=1,
-    sampler_params=SamplerParams(seed=1),
-)
+requested = job_requested(user_id=USER)
 requeued = JobRequeued(job_id=7, user_id=USER, attempt=1, reason="worker_lost")
 failed = JobFailed(
     job_id=7,
@@ -60,16 +46,7 @@ failed = JobFailed(
 )
 cancelled = JobCancelled(job_id=7, user_id=USER, attempt=1, reason="enough", checkpoint_model="m")
 published = JobPublished(job_id=7, user_id=USER, content_ids=[41, 42])
-completed = JobCompleted(
-    job_id=7,
-    user_id=USER,
-    attempt=1,
-    images=[IMAGE],
-    generation_ms=1,
-    title="t",
-    prompt="a lighthouse",
-    checkpoint_model="m",
-)
+completed = job_completed(user_id=USER)
 
 
 def started(attempt: int = 1) -> JobStarted:

@@ -9,6 +9,7 @@ from genonaut.comfyui_simulator.simulator import Simulator
 from genonaut.contracts.generation import JobRequested, SamplerParams
 from genonaut.generation.comfyui.client import ComfyUI
 from genonaut.generation.comfyui.run import Limits, run_prompt
+from genonaut.testkit.jobs import job_requested
 
 # Generous where a loaded machine could look like a failure; tests of a limit shorten that one.
 QUICK = Limits(soft=30, hard=40, stop=10, unreachable=10, zombie=10, recheck=0.2, poll_from=0.02, poll_to=0.2)
@@ -25,18 +26,13 @@ class Bench:
         self.progress = []
 
     def job(self, **changes: Any) -> JobRequested:
-        values = {
-            "job_id": 42,
-            "user_id": UUID(int=1),
-            "job_type": "image_generation",
-            "prompt": "a lighthouse at dusk",
+        small = {
             "checkpoint_model": "sd15_tiny_random.safetensors",
             "width": 96,
             "height": 128,
-            "batch_size": 1,
             "sampler_params": SamplerParams(seed=7, steps=6),
         }
-        return JobRequested(**{**values, **changes})
+        return job_requested(**small | changes)
 
     @staticmethod
     def prompt_id(attempt: int = 1) -> UUID:

@@ -2,11 +2,11 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from genonaut.contracts.generation import JobRequested, SamplerParams
+from genonaut.testkit.jobs import job_requested
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 
@@ -28,8 +28,6 @@ def job():
     def make(**changes: Any) -> JobRequested:
         values = {
             "job_id": 42,
-            "user_id": UUID(int=1),
-            "job_type": "image_generation",
             "prompt": "a cat",
             "negative_prompt": "bad",
             "checkpoint_model": "sd15_tiny_random.safetensors",
@@ -38,7 +36,7 @@ def job():
             "batch_size": 2,
             "sampler_params": SamplerParams(seed=17951918530, steps=2, cfg=7.0),
         }
-        return JobRequested(**{**values, **changes})
+        return job_requested(**values | changes)
 
     return make
 
