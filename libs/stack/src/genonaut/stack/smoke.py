@@ -13,9 +13,8 @@ import httpx
 import typer
 from rich.console import Console
 
-from genonaut.stack.demo.gallery import person
-from genonaut.stack.demo.tour import DemoError, Tour
 from genonaut.stack.local import LocalStack
+from genonaut.stack.main_job import MainJob, MainJobError, person
 
 WHOLE_SECONDS = 60.0
 """How long what has just been started, or killed, may take until all of it is well."""
@@ -38,7 +37,7 @@ def smoke(
         with httpx.Client(base_url=url, timeout=30) as api:
             wait_until_whole(api)
             main_job(api, _said)
-    except DemoError as error:
+    except MainJobError as error:
         _fail(str(error), url)
     except httpx.TransportError as error:
         _fail(f"The gateway does not answer ({type(error).__name__}).", url)
@@ -48,32 +47,32 @@ def smoke(
 
 
 def main_job(api: httpx.Client, said: Callable[[str], None]) -> None:
-    """All of it; `said` hears of each step that came true. Raises DemoError and httpx.HTTPError."""
+    """All of it; `said` hears of each step that came true. Raises MainJobError and httpx.HTTPError."""
     mark = f"smoke-{uuid4().hex[:8]}"
-    tour = Tour(api, person(api, mark, told=True))
+    main_job = MainJob(api, person(api, mark, told=True))
     said(f"the user {mark} is registered")
-    before = tour.counts()
-    job_id = tour.submit(title=mark, tags=["sea", mark])
+    before = main_job.counts()
+    job_id = main_job.submit(title=mark, tags=["sea", mark])
     said(f"job {job_id} is accepted")
-    steps = sum(1 for _ in tour.watch())
+    steps = sum(1 for _ in main_job.watch())
     said(f"it is completed, after {steps} news of it")
-    item = _pictures(tour, tour.published()["content_id"])
+    item = _pictures(main_job, main_job.published()["content_id"])
     said(f"item {item['id']} has its image and thumbnail")
-    found = [each["id"] for each in tour.json("GET", "/api/v1/content/unified", params={"tag": mark})["items"]]
+    found = [each["id"] for each in main_job.json("GET", "/api/v1/content/unified", params={"tag": mark})["items"]]
     if len(found) != 1:
-        raise DemoError(f"The search for the tag {mark} found {len(found)} items instead of one.")
+        raise MainJobError(f"The search for the tag {mark} found {len(found)} items instead of one.")
     said(f"the search for the tag {mark} finds it, and nothing else")
-    said(f"one notification: {tour.notification()['title']}")
-    counts = tour.counted(before)
+    said(f"one notification: {main_job.notification()['title']}")
+    counts = main_job.counted(before)
     said(f"analytics count {counts.requested} requested, {counts.made} made, {counts.served} requests of the route")
 
 
 def wait_until_whole(api: httpx.Client) -> None:
-    """Every part is healthy. Raises DemoError that names those that are not."""
+    """Every part is healthy. Raises MainJobError that names those that are not."""
     deadline = time.monotonic() + WHOLE_SECONDS
     while ill := _ill(api):
         if time.monotonic() > deadline:
-            raise DemoError(f"Not healthy after {WHOLE_SECONDS:.0f} s: {ill}.")
+            raise MainJobError(f"Not healthy after {WHOLE_SECONDS:.0f} s: {ill}.")
         time.sleep(0.2)
 
 
@@ -91,18 +90,18 @@ def _ill(api: httpx.Client) -> str:
     return ", ".join(ill) or ("" if answer.is_success else f"the gateway, which answers {answer.status_code}")
 
 
-def _pictures(tour: Tour, item_id: int) -> dict[str, Any]:
+def _pictures(main_job: MainJob, item_id: int) -> dict[str, Any]:
     """The gallery item; its image has the hash that names it, and its thumbnail is a smaller picture."""
     from PIL import Image  # noqa: PLC0415 - not for starting a stack
 
     with TemporaryDirectory() as folder:
-        item, path = tour.picture(item_id, Path(folder))
+        item, path = main_job.picture(item_id, Path(folder))
         whole = Image.open(path).size
-    answer = tour.api.get(item["path_thumb"])
+    answer = main_job.api.get(item["path_thumb"])
     answer.raise_for_status()
     small = Image.open(io.BytesIO(answer.content)).size
     if max(small) != min(300, max(whole)):
-        raise DemoError(f"The thumbnail of item {item_id} has {small} pixels, its image {whole}.")
+        raise MainJobError(f"The thumbnail of item {item_id} has {small} pixels, its image {whole}.")
     return item
 
 

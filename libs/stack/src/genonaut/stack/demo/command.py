@@ -15,8 +15,8 @@ from rich.table import Table
 from genonaut.platform.cli import print_table
 from genonaut.stack.commands import explained, print_urls
 from genonaut.stack.demo.gallery import PICTURES, seed
-from genonaut.stack.demo.tour import PROMPT, ROUTE, DemoError, Tour, wait_for_worker
 from genonaut.stack.local import LocalStack
+from genonaut.stack.main_job import PROMPT, ROUTE, MainJob, MainJobError, wait_for_worker
 
 console = Console(highlight=False)
 
@@ -43,28 +43,28 @@ def demo(
 
 def _play(api: httpx.Client, stack: LocalStack, running: dict[str, Any], pictures: int) -> None:
     people = _hang_gallery(api, pictures)
-    tour = Tour(api, people["demo"])
-    tour.idle()
-    before = tour.counts()
-    job_id = tour.submit()
+    main_job = MainJob(api, people["demo"])
+    main_job.idle()
+    before = main_job.counts()
+    job_id = main_job.submit()
     _said(f"Job {job_id} is accepted: [italic]{PROMPT}[/]")
-    _watch(tour)
+    _watch(main_job)
 
-    job = tour.published()
-    item, path = tour.picture(job["content_id"], stack.state / "demo")
+    job = main_job.published()
+    item, path = main_job.picture(job["content_id"], stack.state / "demo")
     image_url = f"{running['urls']['api']}/api/v1/images/{item['image']['sha256']}"
     size = f"{item['image']['width']} x {item['image']['height']}"
     _said(f"The gallery has it as item {item['id']}, {size}: {_relative(path, stack.root)}")
 
-    told = tour.notification()
+    told = main_job.notification()
     _said(f"[italic]demo[/] is told, once: “{told['title']}: {told['message']}”")
 
-    counts = tour.counted(before)
+    counts = main_job.counted(before)
     _said(f"The generation rollup counts it: {counts.requested} requested, {counts.made} made, {counts.images} images")
     _said(f"The request rollup counts it: {counts.served} times POST or GET {ROUTE}")
 
     with console.status("rebuilding every projection from history …"):
-        reports = tour.rebuild(stack.root)
+        reports = main_job.rebuild(stack.root)
     _print_proof(reports)
     _print_urls(running["urls"], image_url)
 
@@ -74,7 +74,7 @@ def _honest() -> Iterator[None]:
     """A promise that did not come true ends the demo with exit code 1."""
     try:
         yield
-    except DemoError as error:
+    except MainJobError as error:
         console.print(f"✗ {error}", style="red", markup=False)
         raise typer.Exit(1) from None
     except httpx.HTTPError as error:
@@ -102,12 +102,12 @@ def _hang_gallery(api: httpx.Client, pictures: int) -> dict[str, str]:
     return people
 
 
-def _watch(tour: Tour) -> None:
+def _watch(main_job: MainJob) -> None:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     started = time.monotonic()
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task("waiting for a worker", total=1.0)
-        for seen in tour.watch():
+        for seen in main_job.watch():
             step = f", step {seen.step} of {seen.steps}" if seen.steps else ""
             progress.update(task, description=f"{seen.node or seen.status}{step}", completed=seen.fraction or None)
     _said(f"The image is made ({time.monotonic() - started:.1f} s)")

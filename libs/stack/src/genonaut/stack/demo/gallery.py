@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from genonaut.stack.main_job import person
+
 PICTURES = 240
 WIDTH, HEIGHT = 416, 608
 
@@ -103,23 +105,6 @@ def seed(api: httpx.Client, count: int, on_progress: Callable[[int], None]) -> d
             done += 1
             on_progress(done)
     return people
-
-
-def person(api: httpx.Client, name: str, *, told: bool) -> str:
-    """Their id; registered when they are new, and then with notifications if `told`. Raises httpx.HTTPStatusError."""
-    answer = api.post(
-        "/api/v1/users",
-        json={
-            "username": name,
-            "email": f"{name}@example.org",
-            "preferences": {"notifications_enabled": told},
-        },
-    )
-    _accept(answer, also=409)
-    if answer.status_code != 409:  # noqa: PLR2004 - Conflict
-        return str(answer.json()["id"])
-    found = _accept(api.get("/api/v1/users/search", params={"username": name})).json()["items"]
-    return str(next(user["id"] for user in found if user["username"] == name))
 
 
 def _titles(api: httpx.Client, people: dict[str, str]) -> set[str]:

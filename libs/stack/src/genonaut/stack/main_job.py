@@ -1,4 +1,4 @@
-"""The main job, step by step, through the gateway only. Every step says what it saw or raises DemoError."""
+"""The main job, step by step, through the gateway only. Every step says what it saw or raises MainJobError."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ LONGEST = {"days": 90}
 TERMINAL = {"completed", "failed", "cancelled"}
 
 
-class DemoError(Exception):
+class MainJobError(Exception):
     """What was promised did not come true; the message says what was seen instead."""
 
 
@@ -55,14 +55,30 @@ class Counts:
         return Counts(*(now - then for now, then in zip(vars(self).values(), vars(before).values(), strict=True)))
 
 
+def person(api: httpx.Client, name: str, *, told: bool) -> str:
+    """Their id; registered when they are new, and then with notifications if `told`. Raises httpx.HTTPStatusError."""
+    answer = api.post(
+        "/api/v1/users",
+        json={
+            "username": name,
+            "email": f"{name}@example.org",
+            "preferences": {"notifications_enabled": told},
+        },
+    )
+    if answer.status_code != httpx.codes.CONFLICT:
+        return str(answer.raise_for_status().json()["id"])
+    found = api.get("/api/v1/users/search", params={"username": name}).raise_for_status().json()["items"]
+    return str(next(user["id"] for user in found if user["username"] == name))
+
+
 def wait_for_worker(api: httpx.Client) -> None:
-    """Some ComfyUI takes jobs. Raises DemoError."""
+    """Some ComfyUI takes jobs. Raises MainJobError."""
     deadline = time.monotonic() + WORKER_SECONDS
     while not _has_worker(api.get("/api/v1/health")):
         if time.monotonic() > deadline:
             urls = os.environ.get("COMFYUI_URLS")
             named = f"COMFYUI_URLS names {urls}: does anything answer there? " if urls else ""
-            raise DemoError(f"No ComfyUI takes jobs. {named}See .genonaut/logs/driver.log.")
+            raise MainJobError(f"No ComfyUI takes jobs. {named}See .genonaut/logs/driver.log.")
         time.sleep(0.2)
 
 
@@ -73,7 +89,7 @@ def _has_worker(health: httpx.Response) -> bool:
         return False
 
 
-class Tour:
+class MainJob:
     """One job of one user, followed to its last consequence."""
 
     def __init__(self, api: httpx.Client, user_id: str) -> None:
@@ -114,11 +130,11 @@ class Tour:
                         yield _progress(data)
                         if data["status"] in TERMINAL:
                             if data["status"] != "completed":
-                                raise DemoError(f"The job {data['status']}: {data.get('error') or data}")
+                                raise MainJobError(f"The job {data['status']}: {data.get('error') or data}")
                             return
             except httpx.TransportError:
                 time.sleep(0.2)
-        raise DemoError(
+        raise MainJobError(
             f"Job {self.job_id} did not end within {JOB_SECONDS:.0f} s. If COMFYUI_URLS names servers of yours, do they"
             " answer? See `make status` and .genonaut/logs/driver.log."
         )
@@ -135,7 +151,7 @@ class Tour:
         _refuse_errors(answer)
         found = hashlib.sha256(answer.content).hexdigest()
         if found != item["image"]["sha256"]:
-            raise DemoError(f"The image of item {item_id} has the hash {found}.")
+            raise MainJobError(f"The image of item {item_id} has the hash {found}.")
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"job-{self.job_id}.png"
         path.write_bytes(answer.content)
@@ -151,7 +167,7 @@ class Tour:
 
         found = self._wait("the notification", mine)
         if len(found) != 1:
-            raise DemoError(f"{len(found)} notifications for one job.")
+            raise MainJobError(f"{len(found)} notifications for one job.")
         return found[0]
 
     def idle(self) -> None:
@@ -195,18 +211,18 @@ class Tour:
                 timeout=REBUILD_SECONDS,
             )
         except subprocess.TimeoutExpired:
-            raise DemoError(f"The rebuild did not end within {REBUILD_SECONDS:.0f} s.") from None
+            raise MainJobError(f"The rebuild did not end within {REBUILD_SECONDS:.0f} s.") from None
         try:
             reports: list[dict[str, Any]] = json.loads(ran.stdout)
         except ValueError:
-            raise DemoError(f"The rebuild failed:\n{ran.stdout}{ran.stderr}") from None
+            raise MainJobError(f"The rebuild failed:\n{ran.stdout}{ran.stderr}") from None
         different = [report["projection"] for report in reports if not report["equal"]]
         if different or ran.returncode:
-            raise DemoError(f"Rebuilt and live differ: {', '.join(different)}\n{ran.stdout}")
+            raise MainJobError(f"Rebuilt and live differ: {', '.join(different)}\n{ran.stdout}")
         return reports
 
     def json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """The body of a good answer. Raises DemoError for another one."""
+        """The body of a good answer. Raises MainJobError for another one."""
         answer = self.api.request(method, path, **request)
         _refuse_errors(answer)
         body: dict[str, Any] = answer.json()
@@ -218,15 +234,15 @@ class Tour:
             if seen := look():
                 return seen
             time.sleep(0.1)
-        raise DemoError(f"Waited {within:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
+        raise MainJobError(f"Waited {within:.0f} s for {what} in vain. See `make status` and .genonaut/logs/.")
 
 
 def _refuse_errors(answer: httpx.Response) -> None:
-    """Raises DemoError with what an answer says that is no good one, a streamed one too."""
+    """Raises MainJobError with what an answer says that is no good one, a streamed one too."""
     if answer.is_error:
         answer.read()
         asked = answer.request
-        raise DemoError(f"{asked.method} {asked.url.path} answered {answer.status_code}: {answer.text[:500]}")
+        raise MainJobError(f"{asked.method} {asked.url.path} answered {answer.status_code}: {answer.text[:500]}")
 
 
 def _until(deadline: float, lines: Iterator[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from genonaut.stack.demo.tour import DemoError, Tour
+from genonaut.stack.main_job import MainJob, MainJobError
 
 
 def refusing(_: httpx.Request) -> httpx.Response:
@@ -13,7 +13,7 @@ def refusing(_: httpx.Request) -> httpx.Response:
 def test_a_stream_that_is_refused_is_quoted() -> None:
     """Its body has not been read when its status is known."""
     with httpx.Client(transport=httpx.MockTransport(refusing), base_url="http://gateway") as api:
-        tour = Tour(api, "somebody")
-        tour.job_id = 7
-        with pytest.raises(DemoError, match="GET /api/v1/generation-jobs/7/events answered 503: not now"):
-            next(tour.watch())
+        main_job = MainJob(api, "somebody")
+        main_job.job_id = 7
+        with pytest.raises(MainJobError, match="GET /api/v1/generation-jobs/7/events answered 503: not now"):
+            next(main_job.watch())
