@@ -28,11 +28,11 @@ from genonaut.contracts.streams import DURABLES, GENERATION_DRIVERS, REQUESTS
 from genonaut.platform.bus import Bus
 from genonaut.platform.provisioning import ensure_durable
 from genonaut.stack.local import PLATFORM, SECRETS, LocalStack, clone_root
+from genonaut.stack.main_job import TERMINAL
 from genonaut.stack.ports import free_port
 
 T = TypeVar("T")
 SEEDS = itertools.count(1)
-TERMINAL = {"completed", "failed", "cancelled"}
 OUTBOXES = ("content", "generation", "notifications")
 
 
