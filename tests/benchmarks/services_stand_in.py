@@ -18,6 +18,8 @@ from genonaut.contracts import Envelope
 from genonaut.contracts.generation import JobStarted
 
 JOB = 17
+PARAMETERS = "page,page_size,sort_field,user_id"
+"""What each route takes, as services tell it with their answers."""
 BODY = json.dumps({"items": [{"id": n, "title": f"An item named {n}"} for n in range(20)], "total": 20}).encode()
 
 
@@ -32,7 +34,7 @@ async def application(scope: dict, receive: Callable, send: Callable) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
-        (b"x-genonaut-route", b"/api/v1/content"),
+        (b"x-genonaut-route", f"{scope['path']}{{?{PARAMETERS}}}".encode()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
