@@ -89,7 +89,9 @@ class Nats(Server):
         write_whole(file, self._settings())
         child.spawn(
             [str(installation.programs), "-c", str(file)],
-            env=child_environment(GOMEMLIMIT="96MiB", GOGC="50"),
+            # GOGC keeps an idle server small. The limit is far above what a burst needs: the ids of a million messages,
+            # remembered for the duplicate window, went over 96 MiB, and the collector took a core for itself.
+            env=child_environment(GOMEMLIMIT="512MiB", GOGC="50"),
         )
 
     def _settings(self) -> str:
