@@ -93,8 +93,17 @@ class Draining(asyncio.Protocol):
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
-    bounds: Connections
     _stuck_since: float | None = None
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: Connections,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)  # type: ignore[call-arg]  # of uvicorn's protocol
+        self.bounds = server_state
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -120,23 +129,14 @@ class Connection(Draining, HttpToolsProtocol):
     and the connection ends with that answer, as RFC 9112 allows.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: Connections,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.bounds = server_state
-        self._head_left: int | None = None
-        """Bytes that the head may still have; None when no head is due."""
-        self._in_message = False
-        """Between the end of a head and the end of its body."""
-        self._body_bytes = 0
-        self._body_seconds = 0
-        self._deaf = False
-        """Nothing more is read."""
+    _head_left: int | None = None
+    """Bytes that the head may still have; None when no head is due."""
+    _in_message = False
+    """Between the end of a head and the end of its body."""
+    _body_bytes = 0
+    _body_seconds = 0
+    _deaf = False
+    """Nothing more is read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn's narrower signature

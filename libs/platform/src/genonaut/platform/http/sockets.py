@@ -1,13 +1,11 @@
 """A WebSocket to a client that listens: what it says itself is bounded."""
 
-import asyncio
 from typing import Any
 
-from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from genonaut.platform.http.connections import REFUSED, Connections, Draining
+from genonaut.platform.http.connections import REFUSED, Draining
 
 BURST_BYTES = 8 * 1024
 BYTES_PER_SECOND = 1024
@@ -17,17 +15,8 @@ POLICY_VIOLATION = 1008
 
 
 class Socket(Draining, WebSocketsSansIOProtocol):
-    def __init__(
-        self,
-        config: Config,
-        server_state: Connections,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.bounds = server_state
-        self._allowance = float(BURST_BYTES)
-        self._heard_at = self.loop.time()
+    _allowance = float(BURST_BYTES)
+    _heard_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
