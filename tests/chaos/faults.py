@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from chaos.bus import contents, publish_again
 from chaos.links import DATABASE_SERVICES, SIMULATORS, Mode, Network
-from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, GENERATION_WORK, REQUESTS
+from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS
 from genonaut.platform.bus import Bus, Message, PublishError
 from genonaut.testkit.disks import SmallDisk
 from genonaut.testkit.stacks import Stack, wait_until
@@ -25,6 +25,8 @@ from genonaut.testkit.stacks import Stack, wait_until
 PROCESSES = (*("gateway", *DATABASE_SERVICES, "driver"), *SIMULATORS[:1], *("nats", "postgres", "valkey"))
 WRITERS = ("content", "generation", "notifications")
 """Services with an event log."""
+RESTORED = (CONTENT, GENERATION, GENERATION_WORK, NOTIFICATIONS)
+"""Streams that come back after a loss: from an event log, or because somebody looks for what is missing."""
 LONGEST_PAUSE = 4.0
 MOST_REPEATED = 300
 FULL_SECONDS = 3.0
@@ -78,7 +80,10 @@ class Faults:
             "shuffle": (self._shuffle, [stream.name for stream in (CONTENT, GENERATION, REQUESTS)]),
             "poison": (self._poison, [durable.name for durable in DURABLES]),
             "delete-durable": (self._delete_durable, [durable.name for durable in DURABLES]),
-            "delete-stream": (self._delete_stream, [stream.name for stream in (CONTENT, GENERATION, GENERATION_WORK)]),
+            "delete-stream": (
+                self._delete_stream,
+                [stream.name for stream in (CONTENT, GENERATION, GENERATION_WORK, NOTIFICATIONS)],
+            ),
             "fill-disk": (self._fill_disk, ["nats"] if disk else []),
         }
 
