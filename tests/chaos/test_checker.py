@@ -25,6 +25,10 @@ class Trial:
     rate: float = 15.0
     steps: int = 6
     patience: float = 30.0
+    most_takes: int = 10
+    """How often drivers may take up a job."""
+    sign_of_life: timedelta = GENERATION_DRIVERS.ack_wait
+    """For how long a driver may say nothing of a job before it is given to another."""
 
 
 LATE_COMMITS = Trial(faults=[Fault(0.5, "commit-late", service, 5.0) for service in ("content", "generation")])
@@ -33,11 +37,8 @@ NO_BUS = Trial(faults=[Fault(3.0, "cut", "nats", 2.0)])
 REPEATS = Trial(faults=[Fault(6.0, "shuffle", stream, 0.0) for stream in ("CONTENT", "GENERATION", "REQUESTS")])
 NOTHING = Trial()
 ALL_OF_IT = Trial(faults=[*LATE_COMMITS.faults, *NO_DATABASE.faults, *NO_BUS.faults, *REPEATS.faults])
-LONG_JOBS = Trial(rate=1.5, steps=200, patience=60.0)
-"""Each takes 6 s and more, longer than the work queue waits for a sign of life, and may be taken up once."""
-TAKEN_UP_ONCE = {"max_takes": 1}
-SIGN_OF_LIFE = timedelta(seconds=5)
-
+LONG_JOBS = Trial(rate=1.5, steps=200, patience=60.0, most_takes=1, sign_of_life=timedelta(seconds=5))
+"""Each takes 6 s and more, and may be taken up once."""
 IMPATIENT = 10.0
 """For a platform that is not expected to come to rest."""
 
@@ -54,12 +55,9 @@ BREAKS = {
 
 
 def checked(folder: Path, trial: Trial, *, mutant: str = "") -> Report:
-    long_jobs = trial.steps == LONG_JOBS.steps
-    rules = TAKEN_UP_ONCE if long_jobs else {}
-    with platform_under_test(folder, mutant=mutant, **rules) as site:
-        if long_jobs:
-            impatient = replace(GENERATION_DRIVERS, ack_wait=SIGN_OF_LIFE)
-            site.stack.on_bus(lambda bus: ensure_durable(bus.jetstream, impatient))
+    with platform_under_test(folder, mutant=mutant, max_takes=trial.most_takes) as site:
+        drivers = replace(GENERATION_DRIVERS, ack_wait=trial.sign_of_life)
+        site.stack.on_bus(lambda bus: ensure_durable(bus.jetstream, drivers))
         load = Load(site.stack.api_url, seed=1, rate=trial.rate, steps=trial.steps)
         return run(site, trial.faults, load=load, seconds=trial.seconds, say=print, patience=trial.patience)
 
