@@ -5,6 +5,8 @@ back goes through, as after a partition.
 """
 
 import asyncio
+import errno
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,7 +36,8 @@ class Link:
     def __init__(self, source: str, target: str, address: Callable[[str], Address]) -> None:
         self.source = source
         self.target = target
-        self.port = free_port()
+        self._socket = _listening()
+        self.port: int = self._socket.getsockname()[1]
         self._address = address
         self._mode: Mode = "open"
         self._flows = asyncio.Event()
@@ -43,7 +46,7 @@ class Link:
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, sock=self._socket)
 
     async def close(self) -> None:
         if self._server:
@@ -143,3 +146,13 @@ class Network:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+
+def _listening() -> socket.socket:
+    """Ours from now on: a port that is only looked for may be somebody else's by the time it is used."""
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", free_port()))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise

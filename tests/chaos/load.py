@@ -65,6 +65,8 @@ class Load:
     def __init__(self, api: str, *, seed: int, rate: float = 12.0, steps: int = 6) -> None:
         self.promises = Promises()
         self._api = api
+        self._pace = random.Random(seed)
+        """Of its own, so that how fast answers come does not change what is asked for next."""
         self._random = random.Random(seed)
         self._rate = rate
         self._steps = steps
@@ -102,9 +104,9 @@ class Load:
         actions, weights = zip(*self._actions, strict=True)
         async with self._client() as self._http, asyncio.TaskGroup() as tasks:
             while not over.is_set():
-                (action,) = self._random.choices(actions, weights)
+                (action,) = self._pace.choices(actions, weights)
                 tasks.create_task(action())
-                await asyncio.sleep(self._random.expovariate(self._rate))
+                await asyncio.sleep(self._pace.expovariate(self._rate))
 
     def _client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=200)
