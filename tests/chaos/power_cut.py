@@ -22,9 +22,12 @@ from tempfile import TemporaryDirectory
 
 STRACE = shutil.which("strace")
 _CALLS = "openat,write,pwrite64,writev,pwritev,fsync,fdatasync,rename,renameat,renameat2"
-_UNFINISHED = re.compile(r"(?P<thread>\d+) (?P<call>\w+\(.*) <unfinished \.\.\.>$")
-_RESUMED = re.compile(r"(?P<thread>\d+) <\.\.\. \w+ resumed>(?P<rest>.*)$")
-_CALL = re.compile(r"(?P<thread>\d+) (?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+)")
+# strace pads the number of a thread to five digits.
+_UNFINISHED = re.compile(r"(?P<thread>\d+) +(?P<call>\w+\(.*) <unfinished \.\.\.>$")
+_RESUMED = re.compile(r"(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)$")
+_CALL = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
+_NO_CALL = re.compile(r"\d+ +(---|\+\+\+) ")
+"""A signal, or the end of a thread."""
 _FILE = re.compile(r"\d+<(?P<path>/[^>]*)>")
 _NAME = re.compile(r'"(?P<path>/[^"]*)"')
 
@@ -52,6 +55,7 @@ class Syncs:
         return syncs
 
     def follow(self, line: str) -> None:
+        """Raises ValueError for what is no line of a trace."""
         if begun := _UNFINISHED.match(line):
             self._begun[begun["thread"]] = (begun["call"], dict(self.written))
             return
@@ -59,8 +63,11 @@ class Syncs:
         if resumed := _RESUMED.match(line):
             call, written = self._begun.pop(resumed["thread"], ("", self.written))
             line = f"{resumed['thread']} {call}{resumed['rest']}"
-        if (call_ := _CALL.match(line)) and int(call_["result"]) >= 0:
-            self._take(call_["name"], call_["arguments"], int(call_["result"]), written)
+        if call_ := _CALL.match(line):
+            if call_["result"].isdecimal():  # neither refused nor cut off
+                self._take(call_["name"], call_["arguments"], int(call_["result"]), written)
+        elif not _NO_CALL.match(line):
+            raise ValueError(f"strace wrote what is not understood: {line}")
 
     def _take(self, name: str, arguments: str, result: int, written: dict[str, int]) -> None:
         """`written` is how things were when the call began: what came later an fsync need not have seen."""

@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from chaos.power_cut import STRACE, Strace, lose_last_block, lose_tail, zero_tail
+from chaos.power_cut import STRACE, Strace, Syncs, lose_last_block, lose_tail, zero_tail
 from chaos.town import Town
 from genonaut.contracts.streams import CONTENT
 from genonaut.platform.clock import utc_now
@@ -120,6 +120,33 @@ async def bring_back(town: Town) -> int:
         assert await town.rows(service, f"SELECT user_id FROM {table} ORDER BY user_id") == users, service
     await town.assert_rebuilt_tables_equal_live_ones()
     return found.lost
+
+
+@pytest.mark.parametrize("thread", ["7    ", "12345 ", "4194304 "], ids=str.strip)
+def test_a_trace_says_what_was_synced(tmp_path: Path, thread: str) -> None:
+    """strace pads the numbers of threads; who reads over a line takes what was synced for lost."""
+    path = tmp_path / "1.blk"
+    path.write_bytes(bytes(30))
+    other, file = "99999 ", f"3<{path}>"
+    syncs = Syncs(tmp_path)
+    for line in (
+        f'{thread}openat(AT_FDCWD<{tmp_path}>, "{path}", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = {file}',
+        f'{thread}pwrite64({file}, ""..., 10, 0) = 10',
+        f"{thread}--- SIGURG {{si_signo=SIGURG, si_code=SI_TKILL, si_pid=7, si_uid=0}} ---",
+        f"{thread}fsync({file} <unfinished ...>",
+        f'{other}pwrite64({file}, ""..., 20, 10) = 20',
+        f"{thread}<... fsync resumed>)             = 0",
+        f"{thread}fsync({file}) = ?",
+        f"{thread}+++ killed by SIGKILL +++",
+    ):
+        syncs.follow(line)
+    assert syncs.cut() == 20
+    assert path.stat().st_size == 10
+
+
+def test_a_trace_that_is_not_understood_is_no_trace_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not understood"):
+        Syncs(tmp_path).follow("strace: Process 7 attached")
 
 
 def tell(what: str, durable: bool, known: set[str], kept: set[str], restored: int) -> None:

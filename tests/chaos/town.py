@@ -109,14 +109,17 @@ class Town:
 
     async def settle(self) -> None:
         """Returns when every event has left its outbox and been handled by all who follow it."""
+        waits_for: list[str] = []
 
         async def settled() -> bool:
-            outboxes = [await self.rows(service, "SELECT count(*) FROM outbox") for service in LOGS]
-            followed = [await self.platform.bus.is_caught_up(each) for each in DURABLES if each.stream is not REQUESTS]
-            return outboxes == [[(0,)]] * len(LOGS) and all(followed)
+            outboxes = [name for name in LOGS if await self.rows(name, "SELECT 1 FROM outbox LIMIT 1")]
+            followed = [durable for durable in DURABLES if durable.stream is not REQUESTS]
+            behind = [each.name for each in followed if not await self.platform.bus.is_caught_up(each)]
+            waits_for[:] = [*(f"the outbox of {name}" for name in outboxes), *behind]
+            return not waits_for
 
         for _ in range(2):  # what one consumer does may be another's work
-            await eventually(settled, within=30, reason="the events of the bus are not all consumed")
+            await eventually(settled, within=30, reason=lambda: f"not done: {', '.join(waits_for)}")
 
     async def jobs_have_ended(self) -> bool:
         return (

@@ -172,7 +172,10 @@ async def _forget(bus: Bus, stream: str) -> None:
 
 
 async def eventually(
-    condition: Callable[[], Any], *, within: float = 15.0, reason: str = "the condition never came true"
+    condition: Callable[[], Any],
+    *,
+    within: float = 15.0,
+    reason: str | Callable[[], str] = "the condition never came true",
 ) -> Any:
     """The first true result of `condition` (sync or async), polled for `within` seconds. Raises AssertionError."""
     deadline = asyncio.get_running_loop().time() + within
@@ -183,7 +186,7 @@ async def eventually(
         if result:
             return result
         if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(reason)
+            raise AssertionError(reason if isinstance(reason, str) else reason())
         await asyncio.sleep(0.02)
 
 
