@@ -8,8 +8,9 @@ that differ in a single transaction.
 Only projections can be replayed. A reaction states new events, sends things, runs GPUs: it is refused.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -197,13 +198,14 @@ class Rebuild:
 
     async def _read(self, source: Source, report: Report, progress: Callable[[int], None] = lambda _: None) -> None:
         """Applies what the source has up to its end, and leaves out hours of which it has lost a part meanwhile."""
-        async for batch in source.batches(BATCH):
-            async with self.database.transaction() as connection:
-                # Not the live schema: a handler that uses a table which is not its projection's shall fail.
-                await connection.execute(text(f"SET LOCAL search_path = {self.shadow}"))
-                await self._apply(connection, batch, report)
-            report.events += len(batch)
-            progress(report.events)
+        async with aclosing(_one_ahead(source.batches(BATCH))) as batches:
+            async for batch in batches:
+                async with self.database.transaction() as connection:
+                    # Not the live schema: a handler that uses a table which is not its projection's shall fail.
+                    await connection.execute(text(f"SET LOCAL search_path = {self.shadow}"))
+                    await self._apply(connection, batch, report)
+                report.events += len(batch)
+                progress(report.events)
         await self._set_range(source, report)
 
     async def _apply(self, connection: AsyncConnection, batch: Sequence[Read], report: Report) -> None:
@@ -286,6 +288,18 @@ class Rebuild:
     async def _drop_shadow(self) -> None:
         async with self.database.transaction() as connection:
             await connection.execute(text(f"DROP SCHEMA IF EXISTS {self.shadow} CASCADE"))
+
+
+async def _one_ahead(batches: AsyncIterator[Sequence[Read]]) -> AsyncGenerator[Sequence[Read], None]:
+    """The same, each read and decoded while the database is at work on the one before."""
+    following = asyncio.ensure_future(anext(batches, None))
+    try:
+        while (batch := await following) is not None:
+            following = asyncio.ensure_future(anext(batches, None))
+            yield batch
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def _said(error: Exception) -> str:

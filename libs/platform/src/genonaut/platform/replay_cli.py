@@ -1,6 +1,5 @@
 """`genonaut replay`: list what can be rebuilt, rebuild it beside the live tables, prove it equal, swap it in."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from genonaut.platform.cli import print_json, print_table
 from genonaut.platform.comparison import Range, TableComparison
-from genonaut.platform.maintenance import as_owner, progress_bar
+from genonaut.platform.maintenance import as_owner, progress_bar, run
 from genonaut.platform.projections import Projection
 from genonaut.platform.replay import Rebuild, ReplayRefusedError, Report
 from genonaut.platform.service import Service
@@ -94,7 +93,7 @@ def rebuild(  # noqa: PLR0917 - typer reads options by name
     reports = []
     for each in chosen:
         try:
-            reports.append(asyncio.run(_rebuild(each, within, swap=apply, count=count, allow_loss=allow_loss)))
+            reports.append(run(_rebuild(each, within, swap=apply, count=count, allow_loss=allow_loss)))
         except ReplayRefusedError as error:
             console.print(f"[red]{each.full_name}: {escape(str(error))}[/red]")
             raise typer.Exit(2) from None

@@ -1,6 +1,5 @@
 """`genonaut <service> restore-stream`: what it shows."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from genonaut.platform.bus_users import ADMIN
 from genonaut.platform.cli import print_table
-from genonaut.platform.maintenance import as_owner, progress_bar
+from genonaut.platform.maintenance import as_owner, progress_bar, run
 from genonaut.platform.provisioning import provision_bus
 from genonaut.platform.restore import Restoration, RestoreRefusedError, restore, streams_of
 from genonaut.platform.service import Service
@@ -22,7 +21,7 @@ def restore_streams(service: Service[Any], *, dry_run: bool) -> int:
         typer.echo(f"No stream holds events of {service.name}: there is nothing to restore.")
         return 0
     try:
-        done = asyncio.run(_restore(service, dry_run=dry_run))
+        done = run(_restore(service, dry_run=dry_run))
     except nats.errors.TimeoutError:  # what a user may not do, the server does not answer
         raise RestoreRefusedError(
             f"NATS does not answer. Making and reading streams needs NATS_URL to name the user {ADMIN} of the account."
