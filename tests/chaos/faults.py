@@ -20,7 +20,8 @@ from chaos.links import DATABASE_SERVICES, SIMULATORS, Mode, Network
 from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS
 from genonaut.platform.bus import Bus, Message, PublishError
 from genonaut.testkit.disks import SmallDisk
-from genonaut.testkit.stacks import Stack, wait_until
+from genonaut.testkit.stacks import Stack
+from genonaut.testkit.waiting import wait_until
 
 PROCESSES = (*("gateway", *DATABASE_SERVICES, "driver"), *SIMULATORS[:1], *("nats", "postgres", "valkey"))
 WRITERS = ("content", "generation", "notifications")

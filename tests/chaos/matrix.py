@@ -17,7 +17,8 @@ from chaos.planner import PLANNER, environment
 from genonaut.contracts.streams import ANALYTICS_REQUESTS
 from genonaut.stack.stackfile import StackFile
 from genonaut.testkit.disks import small_disk
-from genonaut.testkit.stacks import Stack, running_stack, wait_until
+from genonaut.testkit.stacks import Stack, running_stack
+from genonaut.testkit.waiting import wait_until
 
 SETTINGS = {"generation": {"zombie-seconds": 5, "unreachable-seconds": 3, "lease-seconds": 3, "orphan-seconds": 8}}
 SETTINGS["generation"]["sweep-seconds"] = 4

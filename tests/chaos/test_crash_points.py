@@ -22,7 +22,8 @@ from genonaut.contracts.streams import DURABLES
 from genonaut.platform.provisioning import ensure_durable
 from genonaut.stack.ports import free_port
 from genonaut.stack.servers import Nats, Postgres
-from genonaut.testkit.platforms import eventually, own_database, provisioned
+from genonaut.testkit.platforms import own_database, provisioned
+from genonaut.testkit.waiting import eventually
 
 ENTRY_POINTS = {name: (f"genonaut.{service.name}", "serve") for name, service in SERVICES.items()}
 ENTRY_POINTS["driver"] = ("genonaut.generation", "drive")

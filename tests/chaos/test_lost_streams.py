@@ -11,7 +11,8 @@ from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.streams import STREAMS
 from genonaut.platform.bus import Message
 from genonaut.testkit.envelopes import enveloped
-from genonaut.testkit.platforms import Platform, eventually
+from genonaut.testkit.platforms import Platform
+from genonaut.testkit.waiting import eventually
 
 
 @pytest_asyncio.fixture

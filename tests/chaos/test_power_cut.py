@@ -24,7 +24,8 @@ from genonaut.platform.clock import utc_now
 from genonaut.platform.restore import restore
 from genonaut.stack.ports import free_port
 from genonaut.stack.servers import Nats
-from genonaut.testkit.platforms import eventually, provisioned
+from genonaut.testkit.platforms import provisioned
+from genonaut.testkit.waiting import eventually
 
 USERS = 400
 """Registered before the power fails; more are on their way."""

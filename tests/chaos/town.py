@@ -20,7 +20,8 @@ from genonaut.notifications.service import service as notifications
 from genonaut.platform.replay import Rebuild
 from genonaut.platform.service import Service
 from genonaut.platform.stream_reader import StreamReader
-from genonaut.testkit.platforms import Platform, Running, eventually
+from genonaut.testkit.platforms import Platform, Running
+from genonaut.testkit.waiting import eventually
 
 LOGS = {"content": CONTENT, "generation": GENERATION, "notifications": NOTIFICATIONS}
 """Who states events, and the stream that holds them."""

@@ -15,7 +15,7 @@ from genonaut.contracts import EVENTS
 from genonaut.platform.provisioning import ensure_durable
 from genonaut.platform.replay import Rebuild
 from genonaut.platform.service_cli import load_service
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-feature.md"
 BLOCK = re.compile(r"```(?P<language>python|sql)\n(?:#|--) (?P<path>\S+)[^\n]*\n(?P<code>.*?)```", re.DOTALL)

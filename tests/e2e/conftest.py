@@ -1,14 +1,14 @@
 """One platform for all tests here, with two ComfyUI simulators that can be made to fail and a collector of traces."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from genonaut.testkit.collector import Collector
-from genonaut.testkit.stacks import Simulator, Stack, running_stack, wait_until
+from genonaut.testkit.simulators import Simulator
+from genonaut.testkit.stacks import Stack, running_stack
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,9 +62,3 @@ def spare_simulator(tmp_path: Path) -> Iterator[Simulator]:
     simulator.start()
     yield simulator
     simulator.kill()
-
-
-@pytest.fixture
-def eventually() -> Callable[..., Any]:
-    """The first true result of what is given, polled; `within` seconds, else AssertionError with `reason`."""
-    return wait_until

@@ -8,6 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from genonaut.testkit.waiting import wait_until
+
 WRITES = {
     "content": "content_items_all",
     "generation": "item_arrivals",
@@ -18,7 +20,7 @@ WRITES = {
 HOLD = 0x5EED
 
 
-def assert_it_happened_once(stack, eventually, job_id: int, user: str, before: dict[str, Any]) -> None:
+def assert_it_happened_once(stack, job_id: int, user: str, before: dict[str, Any]) -> None:
     """The job ends well, everybody knows it once, and nothing had to be parked. `before` is the overview without it."""
     job = stack.wait_for(job_id, within=90)
     stack.wait_until_whole()
@@ -34,7 +36,7 @@ def assert_it_happened_once(stack, eventually, job_id: int, user: str, before: d
         names = ("total_requests", "successful_generations", "failed_generations", "cancelled_generations")
         return tuple(now[name] - before[name] for name in names) == (1, 1, 0, 0)
 
-    eventually(counted, reason=f"the rollup went from {before} to {stack.overview()}")
+    wait_until(counted, reason=f"the rollup went from {before} to {stack.overview()}")
     log = stack.events(job_id)
     ends = {"completed", "failed", "cancelled", "published"}
     assert [kind for kind in log if kind in ends] == ["completed", "published"]
@@ -47,7 +49,7 @@ def assert_it_happened_once(stack, eventually, job_id: int, user: str, before: d
     "victim",
     ["gateway", "content", "generation", "driver", "analytics", "notifications", "nats", "postgres", "valkey"],
 )
-def test_a_job_survives_the_death_of(stack, eventually, victim: str) -> None:
+def test_a_job_survives_the_death_of(stack, victim: str) -> None:
     user = stack.user()
     for simulator in stack.simulators:
         simulator.faults(step_seconds=0.15)
@@ -58,7 +60,7 @@ def test_a_job_survives_the_death_of(stack, eventually, victim: str) -> None:
 
     stack.kill(victim)
 
-    assert_it_happened_once(stack, eventually, job_id, user, before)
+    assert_it_happened_once(stack, job_id, user, before)
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def held(stack, service: str, *, in_commit: bool) -> Iterator[Callable[[], None]
 
 @pytest.mark.parametrize("in_commit", [False, True], ids=["before its commit", "in its commit"])
 @pytest.mark.parametrize("victim", WRITES)
-def test_a_job_survives_a_death_in_the_middle_of_its_event(stack, eventually, victim: str, in_commit: bool) -> None:
+def test_a_job_survives_a_death_in_the_middle_of_its_event(stack, victim: str, in_commit: bool) -> None:
     """The effect is lost with its service, or it is there and nobody acknowledged the event: it comes again."""
     user = stack.user()
     stack.settle()
@@ -105,15 +107,15 @@ def test_a_job_survives_a_death_in_the_middle_of_its_event(stack, eventually, vi
     """
     with held(stack, victim, in_commit=in_commit) as release:
         job_id = stack.submit(user)
-        ((transaction,),) = eventually(lambda: stack.sql(victim, standing_still), reason=f"{victim} heard nothing")
+        ((transaction,),) = wait_until(lambda: stack.sql(victim, standing_still), reason=f"{victim} heard nothing")
         dead = stack.kill(victim)
-        eventually(lambda: not stack.is_ready(victim, pid=dead), reason=f"{victim} lives on")
+        wait_until(lambda: not stack.is_ready(victim, pid=dead), reason=f"{victim} lives on")
         release()
 
     def fate() -> str | None:
         ((status,),) = stack.sql(victim, f"SELECT pg_xact_status('{transaction}'::xid8)")
         return None if status == "in progress" else status
 
-    assert eventually(fate) == ("committed" if in_commit else "aborted")
-    eventually(lambda: stack.is_ready(victim), reason=f"{victim} does not come back")
-    assert_it_happened_once(stack, eventually, job_id, user, before)
+    assert wait_until(fate) == ("committed" if in_commit else "aborted")
+    wait_until(lambda: stack.is_ready(victim), reason=f"{victim} does not come back")
+    assert_it_happened_once(stack, job_id, user, before)

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from genonaut.platform.bus import Message
+from genonaut.stack.main_job import server_sent_events
+from genonaut.testkit.waiting import wait_until
 
 TRACES = itertools.count(0x5EED)
 
@@ -18,7 +20,7 @@ def counts(stack) -> tuple[int, int, int]:
     return overview["total_requests"], overview["successful_generations"], overview["total_images_generated"]
 
 
-def test_an_image_is_asked_for_made_shown_told_and_counted(stack, eventually) -> None:
+def test_an_image_is_asked_for_made_shown_told_and_counted(stack) -> None:
     before = counts(stack)
     user = stack.user()
 
@@ -39,19 +41,19 @@ def test_an_image_is_asked_for_made_shown_told_and_counted(stack, eventually) ->
     assert thumbnail.is_success
     assert len(thumbnail.content) < len(image.content)
 
-    told = eventually(lambda: stack.notifications(user), reason="nobody was told")
+    told = wait_until(lambda: stack.notifications(user), reason="nobody was told")
     assert [(each["notification_type"], each["related_job_id"], each["related_content_id"]) for each in told] == [
         ("job_completed", job_id, published["content_id"])
     ]
     wanted = (before[0] + 1, before[1] + 1, before[2] + 2)
-    eventually(lambda: counts(stack) == wanted, reason=f"the rollup is not {wanted}")
+    wait_until(lambda: counts(stack) == wanted, reason=f"the rollup is not {wanted}")
     gallery = stack.json(
         "GET", "/api/v1/content/unified", params={"user_id": user, "content_source_types": "user-regular"}
     )
     assert gallery["pagination"]["total_count"] == 2
 
 
-def test_the_request_is_in_the_route_rollup_under_its_template(stack, eventually) -> None:
+def test_the_request_is_in_the_route_rollup_under_its_template(stack) -> None:
     def trend(route: str) -> list[dict[str, Any]]:
         query = {"route": route, "days": 1}
         return stack.json("GET", "/api/v1/analytics/routes/performance-trends", params=query)["trends"]
@@ -68,13 +70,13 @@ def test_the_request_is_in_the_route_rollup_under_its_template(stack, eventually
     for _ in range(3):
         stack.api.post(path, json={})
 
-    eventually(lambda: served(template) == before + 3, reason=f"the rollup has {served(template)} after {before}")
+    wait_until(lambda: served(template) == before + 3, reason=f"the rollup has {served(template)} after {before}")
     (row, *_) = trend(template)
     assert row["p50_duration_ms"] <= row["p95_duration_ms"] <= row["p99_duration_ms"]
     assert trend(path) == []
 
 
-def test_one_request_id_and_trace_run_through_everything_it_caused(stack, eventually) -> None:
+def test_one_request_id_and_trace_run_through_everything_it_caused(stack) -> None:
     user = stack.user()
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     body = {"user_id": user, "job_type": "image_generation", "prompt": "p", "width": 64, "height": 64}
@@ -84,7 +86,7 @@ def test_one_request_id_and_trace_run_through_everything_it_caused(stack, eventu
     assert answer.headers["X-Request-ID"] == "e2e-request"
     job_id = answer.json()["id"]
     stack.published(job_id)
-    eventually(lambda: stack.notifications(user))
+    wait_until(lambda: stack.notifications(user))
 
     for service in ("generation", "content", "notifications"):
         rows = stack.sql(service, "SELECT type, traceparent FROM events WHERE correlation_id = 'e2e-request'")
@@ -92,7 +94,7 @@ def test_one_request_id_and_trace_run_through_everything_it_caused(stack, eventu
         assert {row[1].split("-")[1] for row in rows} == {trace.split("-")[1]}, rows
 
 
-def test_one_trace_has_the_spans_of_everybody(stack, collector, eventually) -> None:
+def test_one_trace_has_the_spans_of_everybody(stack, collector) -> None:
     """Over OTLP, from the request through the events to the worker and to those who hear of its picture."""
     user = stack.user()
     caller = "b7ad6b7169203331"
@@ -117,7 +119,7 @@ def test_one_trace_has_the_spans_of_everybody(stack, collector, eventually) -> N
         trace = collector.trace(trace_id)
         return trace if wanted <= {(span.service, span.name) for span in trace} else None
 
-    trace = eventually(spans, reason=f"the trace is {collector.trace(trace_id)}")
+    trace = wait_until(spans, reason=f"the trace is {collector.trace(trace_id)}")
     known = {span.span_id for span in trace} | {caller}
     assert [span for span in trace if span.parent_id not in known] == []
     assert str(job_id) not in "".join(span.name for span in trace)
@@ -142,27 +144,27 @@ def test_cancel_while_it_waits(stack) -> None:
     assert stack.events(waiting) == ["requested", "cancelled"]
 
 
-def test_cancel_while_it_runs_stops_the_worker(stack, eventually) -> None:
+def test_cancel_while_it_runs_stops_the_worker(stack) -> None:
     user = stack.user()
     for simulator in stack.simulators:
         simulator.faults(step_seconds=1.0)
     job_id = stack.submit(user)
     stack.wait_for(job_id, "running")
-    eventually(lambda: any(simulator.queue()["queue_running"] for simulator in stack.simulators))
+    wait_until(lambda: any(simulator.queue()["queue_running"] for simulator in stack.simulators))
 
     stack.json("POST", f"/api/v1/generation-jobs/{job_id}/cancel", json={})
 
-    eventually(
+    wait_until(
         lambda: not any(simulator.queue()["queue_running"] for simulator in stack.simulators),
         within=8,
         reason="the worker goes on",
     )
     assert stack.events(job_id) == ["requested", "started", "cancelled"]
-    told = eventually(lambda: stack.notifications(user))
+    told = wait_until(lambda: stack.notifications(user))
     assert [each["notification_type"] for each in told] == ["job_cancelled"]
 
 
-def test_an_error_of_comfyui_fails_the_job_once_and_says_so_safely(stack, eventually) -> None:
+def test_an_error_of_comfyui_fails_the_job_once_and_says_so_safely(stack) -> None:
     for simulator in stack.simulators:
         simulator.faults(error_at_node="KSampler")
     user = stack.user()
@@ -172,7 +174,7 @@ def test_an_error_of_comfyui_fails_the_job_once_and_says_so_safely(stack, eventu
     assert job["error_type"] == "node_error"
     assert "/" not in job["error_message"]
     assert "Traceback" not in job["error_message"]
-    told = eventually(lambda: stack.notifications(user))
+    told = wait_until(lambda: stack.notifications(user))
     assert [(each["notification_type"], each["title"]) for each in told] == [("job_failed", "Generation Failed")]
 
 
@@ -210,11 +212,11 @@ def test_the_job_of_a_dead_worker_moves_to_the_other(stack) -> None:
     assert starts[0] != starts[-1]
 
 
-def test_a_redelivered_and_a_duplicated_event_change_nothing(stack, eventually) -> None:
+def test_a_redelivered_and_a_duplicated_event_change_nothing(stack) -> None:
     user = stack.user()
     job_id = stack.submit(user)
     published = stack.published(job_id)
-    eventually(lambda: stack.notifications(user))
+    wait_until(lambda: stack.notifications(user))
     before = counts(stack)
 
     async def again(bus) -> None:
@@ -234,7 +236,7 @@ def test_a_redelivered_and_a_duplicated_event_change_nothing(stack, eventually) 
     assert counts(stack) == before
 
 
-def test_poison_is_parked_listed_shown_and_redriven(stack, eventually) -> None:
+def test_poison_is_parked_listed_shown_and_redriven(stack) -> None:
     """Content cannot make the item of one job until an operator removes the cause."""
     user = stack.user()
     stack.execute("content", "ALTER TABLE content_items_all ADD CONSTRAINT no_poison CHECK (title <> 'poison')")
@@ -244,7 +246,7 @@ def test_poison_is_parked_listed_shown_and_redriven(stack, eventually) -> None:
         waiting = (
             f"SELECT id FROM dead_letters WHERE redriven_at IS NULL AND subject = 'generation.job.completed.{job_id}'"
         )
-        ((letter,),) = eventually(lambda: stack.sql("content", waiting), within=60, reason="nothing was parked")
+        ((letter,),) = wait_until(lambda: stack.sql("content", waiting), within=60, reason="nothing was parked")
 
         assert "content-jobs" in stack.genonaut("content", "dead-letters", "list").stdout
         shown = json.loads(stack.genonaut("content", "dead-letters", "show", str(letter)).stdout)
@@ -260,7 +262,7 @@ def test_poison_is_parked_listed_shown_and_redriven(stack, eventually) -> None:
     assert (redriven.returncode, redriven.stdout.strip()) == (0, f"{letter}: handled")
     stack.published(job_id)
     assert len(stack.items(job_id)) == 1
-    assert len(eventually(lambda: stack.notifications(user))) == 1
+    assert len(wait_until(lambda: stack.notifications(user))) == 1
     assert stack.sql("content", waiting) == []
 
 
@@ -307,14 +309,6 @@ def server_sent(api: httpx.Client, job_id: int, *, last_event_id: int | None):
     headers = {"Last-Event-ID": str(last_event_id)} if last_event_id else {}
     with api.stream("GET", f"/api/v1/generation-jobs/{job_id}/events", headers=headers, timeout=60) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        event_id, data = "", ""
-        for line in stream.iter_lines():
-            if line.startswith("id:"):
-                event_id = line[3:].strip()
-            elif line.startswith("data:"):
-                data = line[5:].strip()
-            elif not line and data:
-                body = json.loads(data)
-                if body["type"] == "job":
-                    yield event_id, body
-                event_id, data = "", ""
+        for event_id, body in server_sent_events(stream.iter_lines()):
+            if body["type"] == "job":
+                yield event_id, body

@@ -2,8 +2,10 @@
 
 import json
 
+from genonaut.testkit.waiting import wait_until
 
-def test_every_projection_rebuilt_from_history_equals_the_live_tables(stack, eventually) -> None:
+
+def test_every_projection_rebuilt_from_history_equals_the_live_tables(stack) -> None:
     stack.published(stack.submit(stack.user(), tags=["sea"]))
 
     def reports() -> list[dict]:
@@ -11,7 +13,7 @@ def test_every_projection_rebuilt_from_history_equals_the_live_tables(stack, eve
         found = json.loads(ran.stdout)
         return found if all(report["behind"] == 0 for report in found) else []
 
-    found = eventually(reports, within=60)
+    found = wait_until(reports, within=60)
 
     assert {report["projection"].split(".")[0] for report in found} == {
         "analytics",

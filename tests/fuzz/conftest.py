@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genonaut.testkit.stacks import Simulator, Stack, running_stack
+from genonaut.testkit.simulators import Simulator
+from genonaut.testkit.stacks import Stack, running_stack
 
 HEAD_SECONDS = 3
 CONNECTIONS = 1200

@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 CONNECTIONS = 1200
 """As in conftest."""

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from genonaut.testkit.fuzzing import faults_of
+from genonaut.testkit.problems import faults_of
 
 pytestmark = pytest.mark.timeout(0)
 

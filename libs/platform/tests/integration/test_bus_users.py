@@ -20,7 +20,8 @@ from genonaut.contracts.streams import (
 )
 from genonaut.platform.bus_users import PROCESSES, followed_by, stated_by
 from genonaut.stack.servers import Nats
-from genonaut.testkit.platforms import Platform, eventually
+from genonaut.testkit.platforms import Platform
+from genonaut.testkit.waiting import eventually
 
 
 @pytest.fixture(autouse=True)

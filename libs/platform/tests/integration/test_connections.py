@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from genonaut.platform.http.connections import REFUSED, Connection, Limits
 from genonaut.platform.serving import Server
-from genonaut.testkit.platforms import eventually
 from genonaut.testkit.serving import serving
+from genonaut.testkit.waiting import eventually
 
 LIMITS = Limits(
     connections=4,

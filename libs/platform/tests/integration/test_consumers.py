@@ -24,8 +24,8 @@ from genonaut.platform.projections import Recorded
 from genonaut.platform.provisioning import ensure_durable, provision_bus
 from genonaut.platform.serving import end
 from genonaut.testkit.envelopes import enveloped
-from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import as_superuser
+from genonaut.testkit.waiting import eventually
 
 SUBJECT = "content.user.registered"
 

@@ -20,8 +20,8 @@ from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.trouble import ConcurrencyConflictError
 from genonaut.stack.servers import Postgres
-from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import fresh_database
+from genonaut.testkit.waiting import eventually
 
 NOW = datetime(2024, 12, 1, 10, 0, 0, 123456, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from genonaut.platform.database import Database
 from genonaut.stack.servers import Postgres
-from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import fresh_database
+from genonaut.testkit.waiting import eventually
 
 
 @pytest_asyncio.fixture

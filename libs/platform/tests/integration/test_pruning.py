@@ -14,7 +14,7 @@ from genonaut.platform.attempts import marked
 from genonaut.platform.pruning import LETTER_READ, MESSAGE_GONE, prune, prune_now_and_then
 from genonaut.platform.service import Service
 from genonaut.platform.settings import ServiceSettings
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 A_MOMENT = timedelta(seconds=1)
 INBOX = "INSERT INTO inbox (consumer, event_id, handled_at) VALUES (:name, :id, :at)"

@@ -12,7 +12,8 @@ from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS as DURABLE
 from genonaut.platform.bus import Message
 from genonaut.platform.provisioning import ensure_durable
 from genonaut.platform.pull import Pull, PullError
-from genonaut.testkit.platforms import Platform, eventually
+from genonaut.testkit.platforms import Platform
+from genonaut.testkit.waiting import eventually
 
 SUBJECT = "content.user.registered"
 LONG = 30.0

@@ -14,8 +14,8 @@ from genonaut.platform.database import lock_key
 from genonaut.platform.events import MAX_EVENT_BYTES
 from genonaut.platform.relay import Relay
 from genonaut.platform.trouble import EventTooLargeError
-from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import as_superuser
+from genonaut.testkit.waiting import eventually
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from genonaut.platform import replay
 from genonaut.platform.replay import Range, Rebuild, ReplayRefusedError
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 def ignore_progress(done: int, total: int) -> None:

@@ -16,7 +16,7 @@ from genonaut.platform.consumers import Consumer
 from genonaut.platform.projections import Projection
 from genonaut.platform.stream_source import BusSource
 from genonaut.testkit.envelopes import enveloped
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 CONTENT = NOTIFICATIONS_RECIPIENTS.stream.name
 

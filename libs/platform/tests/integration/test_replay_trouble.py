@@ -15,7 +15,7 @@ from genonaut.platform.consumers import Consumer
 from genonaut.platform.projections import Projection
 from genonaut.platform.pull import Pull
 from genonaut.platform.replay import Rebuild, ReplayRefusedError
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 CONTENT = NOTIFICATIONS_RECIPIENTS.stream.name
 

@@ -13,7 +13,7 @@ from genonaut.platform import restore as module
 from genonaut.platform.provisioning import ensure_durable, provision_bus
 from genonaut.platform.restore import Restoration, RestoreRefusedError, restore, streams_of
 from genonaut.platform.stream_reader import StreamReader
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from genonaut.platform.http.routing import Router
 from genonaut.platform.redrive import redrive
 from genonaut.platform.service import RuntimeDep, Service
 from genonaut.platform.settings import ServiceSettings
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 class ToySettings(ServiceSettings):

@@ -16,7 +16,7 @@ from genonaut.platform.consumers import PostponeError
 from genonaut.platform.service import Service
 from genonaut.platform.settings import ServiceSettings
 from genonaut.testkit.envelopes import enveloped
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 async def publish(toy) -> UUID:

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from genonaut.platform.serving import Server, end, watched
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 async def test_what_is_there_at_the_start_is_never_collected_again() -> None:

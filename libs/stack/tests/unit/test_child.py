@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from genonaut.stack.child import Child
-from genonaut.testkit.stacks import wait_until
+from genonaut.testkit.waiting import wait_until
 
 
 def test_a_child_that_was_left_goes_on_and_is_no_zombie_afterwards(tmp_path: Path) -> None:

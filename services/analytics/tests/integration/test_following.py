@@ -6,7 +6,7 @@ from sqlalchemy import text
 from genonaut.analytics.service import service
 from genonaut.contracts.streams import REQUESTS
 from genonaut.platform.bus import Message
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 async def scalar(running, query):

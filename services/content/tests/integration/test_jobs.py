@@ -18,7 +18,7 @@ from genonaut.platform.bus import Message
 from genonaut.platform.images import store_image
 from genonaut.platform.redrive import redrive
 from genonaut.testkit.envelopes import enveloped
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 JOB = 7
 

@@ -12,7 +12,7 @@ from genonaut.contracts.streams import STREAMS
 from genonaut.gateway.traffic.capture import DROPPED
 from genonaut.platform.bus import Bus, PublishError
 from genonaut.platform.provisioning import provision_bus
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 @pytest_asyncio.fixture

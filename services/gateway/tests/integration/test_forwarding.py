@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 async def problem_of(response: aiohttp.ClientResponse) -> dict[str, Any]:

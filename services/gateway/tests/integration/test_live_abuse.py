@@ -17,7 +17,7 @@ from genonaut.gateway.live import api
 from genonaut.platform.http.connections import REFUSED, Connections, Limits
 from genonaut.platform.http.sockets import BURST_BYTES, MAX_FRAGMENTS
 from genonaut.platform.serving import MAX_MESSAGE_BYTES, Server
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 FIN = 0x80

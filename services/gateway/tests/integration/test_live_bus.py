@@ -22,7 +22,7 @@ from genonaut.platform.bus import Bus, Message
 from genonaut.platform.provisioning import provision_bus
 from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.jobs import IMAGE, job_completed, job_requested
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 USER = UUID(int=0xADA)
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 def environment(port: int, upstream_url: str) -> dict[str, str]:

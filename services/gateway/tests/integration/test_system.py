@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 def ready(**checks: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from genonaut.gateway.live.joblog import JobLog
 from genonaut.platform.http.problems import BadRequestError, NotFoundError, UnavailableError
 from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.jobs import IMAGE, job_completed, job_requested
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 USER = UUID(int=1)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

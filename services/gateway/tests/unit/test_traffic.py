@@ -19,7 +19,8 @@ from genonaut.platform.bus import Message, PublishError
 from genonaut.platform.context import Cause, caused_by
 from genonaut.platform.http.middleware import Served
 from genonaut.platform.http.problems import ERROR_KEY
-from genonaut.testkit.platforms import FakeClock, eventually
+from genonaut.testkit.platforms import FakeClock
+from genonaut.testkit.waiting import eventually
 
 USER = "6f1c3b7e-8a52-4a62-9d5e-0c1f8f3f0a11"
 

@@ -18,7 +18,8 @@ from genonaut.generation.service import service
 from genonaut.platform.bus import Message
 from genonaut.platform.projections import Recorded
 from genonaut.testkit.envelopes import enveloped
-from genonaut.testkit.platforms import Platform, Running, eventually
+from genonaut.testkit.platforms import Platform, Running
+from genonaut.testkit.waiting import eventually
 
 JOBS = "/api/v1/generation-jobs"
 

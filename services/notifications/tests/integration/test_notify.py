@@ -11,7 +11,7 @@ from genonaut.notifications.feed.consumers import USERS_MAY_BE_LATE_BY
 from genonaut.notifications.service import service
 from genonaut.platform.bus import Message
 from genonaut.platform.clock import utc_now
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 
 async def notifications(running):

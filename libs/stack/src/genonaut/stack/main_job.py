@@ -123,7 +123,7 @@ class MainJob:
             try:
                 with self.api.stream("GET", path, headers=headers, timeout=30) as stream:
                     _refuse_errors(stream)
-                    for event_id, data in _server_sent_events(_until(deadline, stream.iter_lines())):
+                    for event_id, data in server_sent_events(_until(deadline, stream.iter_lines())):
                         last_event_id = event_id or last_event_id
                         if data.get("type") != "job":
                             continue
@@ -253,7 +253,7 @@ def _until(deadline: float, lines: Iterator[str]) -> Iterator[str]:
         yield line
 
 
-def _server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def server_sent_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Id (or empty) and data of each event."""
     event_id, data = "", ""
     for line in lines:

@@ -3,10 +3,8 @@
 schemathesis thinks of them. The same document gives the same requests.
 """
 
-import json
 import random
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +23,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from genonaut.testkit.problems import faults_of
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -32,36 +32,9 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-PROBLEM_FIELDS = {"type", "title", "status", "detail", "instance", "success", "error", "error_code", "timestamp"}
-INTERNALS = re.compile(
-    r"Traceback|\bSELECT |INSERT INTO|asyncpg|sqlalchemy|pydantic|/site-packages/|\.py\b|127\.0\.0\.1|localhost"
-    r"|postgres",
-    re.IGNORECASE,
-)
-"""What no error may tell."""
 REPEATABLE = {"PUT", "DELETE"}
 Known = Mapping[str, Sequence[Any]]
 """Values of parameters and fields by name, for things that are there: nobody thinks of them by chance."""
-
-
-def faults_of(status: int, headers: Mapping[str, Any], problem: Any) -> Iterator[str]:
-    """What our own rules say about an answer. `problem` is its body, when it is one."""
-    if "x-request-id" not in headers:
-        yield "no X-Request-ID"
-    if status < 400:  # noqa: PLR2004 - not an error
-        return
-    if not isinstance(problem, dict):
-        yield f"an error as {headers.get('content-type')}"
-    elif not problem.keys() >= PROBLEM_FIELDS or problem["status"] != status:
-        yield f"no whole problem: {problem}"
-    elif found := INTERNALS.search(json.dumps(_ours(problem))):
-        yield f"{found.group()!r} in {problem}"
-
-
-def _ours(problem: dict[str, Any]) -> dict[str, Any]:
-    """Without what the client sent: its path, and the names of its fields."""
-    context = {"instance": "", "details": None, "errors": [error["msg"] for error in problem.get("errors", ())]}
-    return {**problem, **context}
 
 
 class Fuzz:

@@ -26,6 +26,7 @@ from genonaut.platform.service import Runtime, Service
 from genonaut.platform.settings import ServiceSettings
 from genonaut.stack.servers import Nats, Postgres
 from genonaut.testkit.servers import as_superuser, fresh_database
+from genonaut.testkit.waiting import eventually
 
 Cfg = TypeVar("Cfg", bound=ServiceSettings)
 
@@ -169,25 +170,6 @@ async def _forget(bus: Bus, stream: str) -> None:
     names = {info.config.name for info in await bus.jetstream.streams_info()}
     if stream in names:
         await bus.jetstream.delete_stream(stream)
-
-
-async def eventually(
-    condition: Callable[[], Any],
-    *,
-    within: float = 15.0,
-    reason: str | Callable[[], str] = "the condition never came true",
-) -> Any:
-    """The first true result of `condition` (sync or async), polled for `within` seconds. Raises AssertionError."""
-    deadline = asyncio.get_running_loop().time() + within
-    while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return result
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(reason if isinstance(reason, str) else reason())
-        await asyncio.sleep(0.02)
 
 
 class FakeClock:

@@ -12,10 +12,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,61 +29,12 @@ from genonaut.platform.provisioning import ensure_durable
 from genonaut.stack.local import PLATFORM, SECRETS, LocalStack, clone_root
 from genonaut.stack.main_job import TERMINAL
 from genonaut.stack.ports import free_port
+from genonaut.testkit.simulators import Simulator
+from genonaut.testkit.waiting import wait_until
 
 T = TypeVar("T")
 SEEDS = itertools.count(1)
 OUTBOXES = ("content", "generation", "notifications")
-
-
-def wait_until(look: Callable[[], T | None], *, within: float = 30.0, reason: str = "it never came true") -> T:
-    """The first true result of `look`, polled. Raises AssertionError with `reason`."""
-    deadline = time.monotonic() + within
-    while True:
-        if seen := look():
-            return seen
-        if time.monotonic() > deadline:
-            raise AssertionError(reason)
-        time.sleep(0.05)
-
-
-@dataclass
-class Simulator:
-    """A ComfyUI simulator process that comes back on the same port."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        arguments = ["--port", str(self.port), "--output-dir", str(self.folder), "--step-seconds", "0.02"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "genonaut.comfyui_simulator", *arguments], stdout=log, stderr=log
-            )
-        wait_until(self.answers, reason=f"the simulator at {self.url} did not start")
-
-    def answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/system_stats", timeout=2).is_success
-        except httpx.TransportError:
-            return False
-
-    def kill(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-    def faults(self, **faults: object) -> None:
-        httpx.post(f"{self.url}/simulator/faults", json=faults).raise_for_status()
-
-    def queue(self) -> dict[str, Any]:
-        queue: dict[str, Any] = httpx.get(f"{self.url}/queue").json()
-        return queue
 
 
 @dataclass

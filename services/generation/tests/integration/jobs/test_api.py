@@ -12,7 +12,7 @@ from genonaut.contracts.generation import JobCancelled, JobRequested
 from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.generation.service import service
 from genonaut.generation.users.queries import is_known
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 JOBS = "/api/v1/generation-jobs"
 FIELDS = {

@@ -16,7 +16,8 @@ from genonaut.generation.service import service
 from genonaut.platform.bus import Message
 from genonaut.platform.provisioning import provision_bus
 from genonaut.platform.restore import restore
-from genonaut.testkit.platforms import FakeClock, eventually
+from genonaut.testkit.platforms import FakeClock
+from genonaut.testkit.waiting import eventually
 
 TWO_MINUTES = timedelta(minutes=2)
 

@@ -12,7 +12,8 @@ import pytest_asyncio
 
 from genonaut.comfyui_simulator.simulator import Simulator
 from genonaut.generation.driver import driver
-from genonaut.testkit.platforms import Running, eventually
+from genonaut.testkit.platforms import Running
+from genonaut.testkit.waiting import eventually
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from genonaut.generation.workers import worker
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
 

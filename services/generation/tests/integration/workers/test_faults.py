@@ -9,8 +9,8 @@ from genonaut.contracts.generation import JobStarted
 from genonaut.generation.workers import worker
 from genonaut.platform.bus import Message
 from genonaut.platform.objects import ObjectStoreError
-from genonaut.testkit.platforms import eventually
 from genonaut.testkit.servers import as_superuser
+from genonaut.testkit.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from genonaut.generation.service import service
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
 

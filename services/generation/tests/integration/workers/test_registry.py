@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from genonaut.generation.workers import registry
-from genonaut.testkit.platforms import eventually
+from genonaut.testkit.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("running")
 
