@@ -23,7 +23,6 @@ NOT_IMPORTED = {
     "libs/platform": {
         "fastapi-offline",  # only its folder is used: the scripts of /docs
         "httptools",  # uvicorn takes it by name, see serving.py
-        "uvloop",  # likewise
     },
     "libs/stack": {
         # Server programs in wheels; the last two are folders to us, the first is a program in the environment's bin.
