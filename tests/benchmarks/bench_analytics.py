@@ -12,8 +12,9 @@ import asyncio
 from collections.abc import Sequence
 
 import uvloop
-from harness import Cost, cost, quiet_logs, servers, show, table, until
+from harness import Cost, cost, quiet_logs, require, servers, show, table, until
 from requests_served import publish, requests
+from sqlalchemy import func, select
 
 from genonaut.analytics.routes.projection import routes_projection
 from genonaut.contracts import Envelope
@@ -60,6 +61,14 @@ class Subjects:
         loop.stop()
         await running
 
+    async def check(self) -> None:
+        """Raises RuntimeError unless all events are in the rows and in the rollups."""
+        raw, rollup = routes_projection.tables[:2]
+        async with self._database.reading() as connection:
+            rows = await connection.scalar(select(func.count()).select_from(raw))
+            counted = await connection.scalar(select(func.sum(rollup.c.total_requests)))
+        require(rows == counted == len(self._envelopes), f"{rows} rows, {counted} counted")
+
     async def forget(self) -> None:
         """Nothing is consumed, and the tables are empty."""
         await self._bus.jetstream.delete_consumer(REQUESTS.name, ANALYTICS_REQUESTS.name)
@@ -83,6 +92,8 @@ async def bench(events: int, batch: int) -> None:
         }.items():
             await subjects.forget()
             rows[name] = await cost(work, groups)
+            if work != subjects.fetching:
+                await subjects.check()
     report = table(
         f"{events:,} RequestServed, {batch} at a time",
         *("", "events/s", "CPU µs: Python", "postgres", "nats", "share of the function's events/s"),

@@ -8,24 +8,15 @@ process. Both get requests at the same rate, in turns. Afterwards every captured
 
 import argparse
 import asyncio
-import re
 
-import aiohttp
-from harness import servers, show, table, until
+from captured import captured
+from harness import servers, show, table
 from load import Latencies, at_rate
 from services_stand_in import gateway, standing_in
-
-from genonaut.contracts.streams import REQUESTS
 
 CAPTURED = "/api/v1/content?page=2&page_size=50&sort_field=created_at&user_id=6f1c3b7e-8a52-4a62-9d5e-0c1f8f3f0a11"
 NOT_CAPTURED = CAPTURED.replace("/api/v1/content", "/webhooks/comfyui")
 TURNS = 5
-
-
-async def dropped(port: int) -> int:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
-        (count,) = re.findall(r"^gateway_requests_dropped_total (\S+)", await answer.text(), re.MULTILINE)
-    return int(float(count))
 
 
 async def bench(rate: float, seconds: float) -> None:
@@ -41,15 +32,7 @@ async def bench(rate: float, seconds: float) -> None:
                 cpu[path] += process.cpu_seconds() - before
         sent = len(took[CAPTURED]) + round(rate)
         async with site.bus() as bus:
-
-            async def arrived() -> int:
-                return int((await bus.jetstream.stream_info(REQUESTS.name)).state.messages)
-
-            async def all_arrived() -> bool:
-                return await arrived() + await dropped(port) >= sent
-
-            await until(all_arrived, within=30, what="the captured requests to arrive")
-            stored, lost = await arrived(), await dropped(port)
+            stored, lost = await captured(bus, [port], sent=sent)
     report = table(f"Requests at {rate:g}/s through one gateway", "", "p50 ms", "p95 ms", "p99 ms", "CPU µs")
     with_it, without = Latencies.of(took[CAPTURED]), Latencies.of(took[NOT_CAPTURED])
     costs = {path: spent / len(took[path]) * 1e6 for path, spent in cpu.items()}

@@ -3,9 +3,10 @@
     python tests/benchmarks/bench_jobs.py [--jobs 600] [--simulators 4]
 
 First all jobs are asked for over HTTP, with nobody to run them; then a driver with four simulated servers runs them
-all. The pictures are small and repeat, so that drawing them costs little; every file is a new one all the same, and is
-verified, stored and synced with its thumbnails. The baseline is the same servers with the least client that gets its
-pictures, which keeps nothing: no log, no lease, no store.
+all. Both talk to the service itself, without the gateway. The pictures are small and repeat, so that drawing them costs
+little; every file is a new one all the same, and is verified, stored and synced with its thumbnails. The baseline of
+finishing is the same servers with the least client that gets its pictures, which keeps nothing: no log, no lease, no
+store. That of accepting is refusing as many.
 """
 
 import argparse
@@ -15,10 +16,11 @@ import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import aiohttp
-from harness import Cpu, Group, Servers, Several, free_port, ready, running, servers, show, table, until
+from harness import Cpu, Group, Servers, Several, ready, require, running, servers, show, table, until
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import UserRegistered
@@ -27,6 +29,7 @@ from genonaut.contracts.streams import CONTENT, GENERATION, GENERATION_USERS
 from genonaut.generation.comfyui.workflow import prompt_graph
 from genonaut.platform.bus import Bus, Message
 from genonaut.platform.clock import utc_now
+from genonaut.stack.ports import free_port
 
 WISH = {
     "job_type": "image_generation",
@@ -61,14 +64,15 @@ async def register(bus: Bus) -> UUID:
     return user_id
 
 
-async def ask(url: str, user_id: UUID, jobs: int) -> float:
-    """Seconds until all are accepted."""
+async def ask(url: str, user_id: UUID, jobs: int, *, answered: int = 201, **changes: Any) -> float:
+    """Seconds until all are answered, and all like this."""
+
+    wish = {"user_id": str(user_id), **WISH, **changes}
 
     async def client(share: int) -> None:
         for _ in range(share):
-            async with session.post(f"{url}/api/v1/generation-jobs", json={"user_id": str(user_id), **WISH}) as answer:
-                if answer.status != 201:
-                    raise RuntimeError(await answer.text())
+            async with session.post(f"{url}/api/v1/generation-jobs", json=wish) as answer:
+                require(answer.status == answered, await answer.text())
 
     async with aiohttp.ClientSession() as session:
         began = time.perf_counter()
@@ -130,19 +134,20 @@ class Found:
     jobs: int
     by_themselves: float
     """Seconds that the servers took with the least client."""
+    refusing: float
+    """Seconds to say of as many that their width is none: the same service, and nothing stored."""
     accepting: float
     accepted_cpu: Mapping[str, float]
     finished: int
     finishing: float
     finished_cpu: Mapping[str, float]
-    failed: int
 
     def show(self, simulators: int) -> None:
         rates = table(f"{self.jobs} jobs of one picture, {simulators} instant servers", "", "jobs/s")
         rates.add_row("the servers with the least client", f"{self.jobs / self.by_themselves:.0f}")
+        rates.add_row("refused, nothing stored", f"{self.jobs / self.refusing:.0f}")
         rates.add_row("accepted", f"{self.jobs / self.accepting:.0f}")
         rates.add_row("finished", f"{self.finished / self.finishing:.0f}")
-        rates.add_row("failed", f"{self.failed}")
         costs = table("CPU, ms for each job", "", "to accept it", "to finish it")
         for name, seconds in self.finished_cpu.items():
             accept = f"{self.accepted_cpu[name] / self.jobs * 1e3:.1f}" if name in self.accepted_cpu else ""
@@ -163,6 +168,7 @@ async def bench(jobs: int, count: int, within: float) -> Found:
             await ready(f"{url}/ready")
             user_id = await register(bus)
             await ask(url, user_id, WARM)
+            refusing = await ask(url, user_id, jobs, answered=422, width=0)
             cpu = Cpu({"generation": api, **site.processes()})
             accepting = await ask(url, user_id, jobs)
             accepted_cpu = cpu.spent()
@@ -183,7 +189,8 @@ async def bench(jobs: int, count: int, within: float) -> Found:
                 await until(all_ended, within=within, what="all jobs to end", every=0.1)
                 finishing, finished_cpu = time.perf_counter() - began, cpu.spent()
                 failed = await ended(bus, JobFailed)
-    return Found(jobs, baseline, accepting, accepted_cpu, jobs + WARM - first, finishing, finished_cpu, failed)
+                require(not failed, f"{failed} jobs failed")
+    return Found(jobs, baseline, refusing, accepting, accepted_cpu, jobs + WARM - first, finishing, finished_cpu)
 
 
 def main() -> None:

@@ -12,12 +12,13 @@ import time
 from datetime import UTC, datetime
 
 import uvloop
-from harness import MB, Group, allow_many_files, servers, show, table
+from harness import MB, Group, servers, show, table
 from load import Latencies
 from services_stand_in import JOB, gateway, standing_in
 
 from genonaut.contracts.live import JobProgress, job_progress_subject
 from genonaut.platform.bus import Bus
+from genonaut.platform.serving import raise_file_limit
 
 PAUSE_SECONDS = 0.2
 """Between two messages, as a driver leaves: every one of them is delivered before the next."""
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--messages", type=int, default=50)
     options = parser.parse_args()
-    allow_many_files()
+    raise_file_limit()
     uvloop.run(bench(options.clients, options.messages))
 
 

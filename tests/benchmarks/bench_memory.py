@@ -18,10 +18,13 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
-from harness import MB, Group, free_port, show, table, until
+from harness import MB, require, show, table, until
 
+from genonaut.stack.inspection import memory
 from genonaut.stack.local import LocalStack
+from genonaut.stack.ports import free_port
 
+SUPERVISOR = "supervisor"
 REST_SECONDS = 15.0
 LOOK_SECONDS = 0.25
 READERS = 4
@@ -44,12 +47,12 @@ def stack() -> Iterator[dict[str, Any]]:
             local.reset()
 
 
-def memory(groups: dict[str, Group]) -> dict[str, int]:
-    return {name: group.memory() for name, group in groups.items()}
+def held_by(pids: dict[str, int]) -> dict[str, int]:
+    return {name: memory(pid, children=name != SUPERVISOR) for name, pid in pids.items()}
 
 
 async def work(api: aiohttp.ClientSession, jobs: int) -> None:
-    """Returns when all jobs have ended."""
+    """Returns when all jobs are completed. Raises RuntimeError when one ends in another way."""
     name = f"u{uuid4().hex[:12]}"
     async with api.post("/api/v1/users", json={"username": name, "email": f"{name}@example.org"}) as answer:
         user_id = (await answer.json())["id"]
@@ -66,7 +69,9 @@ async def work(api: aiohttp.ClientSession, jobs: int) -> None:
 
             async def is_over(job_id: int = job_id) -> bool:
                 async with api.get(f"/api/v1/generation-jobs/{job_id}") as answer:
-                    return (await answer.json())["status"] in {"completed", "failed"}
+                    status = (await answer.json())["status"]
+                require(status in {"pending", "running", "completed"}, f"a job is {status}")
+                return status == "completed"
 
             await until(is_over, within=120, what=f"job {job_id} to end", every=0.2)
             ended += 1
@@ -81,13 +86,14 @@ async def work(api: aiohttp.ClientSession, jobs: int) -> None:
 
 async def observed(running: dict[str, Any], jobs: int) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """Bytes of each process: idle, at most under load, and idle again."""
-    groups = {name: Group(each["pid"]) for name, each in running["processes"].items() if each.get("pid")}
+    processes = {name: each["pid"] for name, each in running["processes"].items() if each.get("pid")}
+    pids = {SUPERVISOR: running["pid"], **processes}
     await asyncio.sleep(REST_SECONDS)
-    idle, most = memory(groups), memory(groups)
+    idle, most = held_by(pids), held_by(pids)
 
     async def look() -> None:
         while True:
-            for name, held in memory(groups).items():
+            for name, held in held_by(pids).items():
                 most[name] = max(most[name], held)
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -96,7 +102,7 @@ async def observed(running: dict[str, Any], jobs: int) -> tuple[dict[str, int], 
         await work(api, jobs)
     looking.cancel()
     await asyncio.sleep(REST_SECONDS)
-    return idle, most, memory(groups)
+    return idle, most, held_by(pids)
 
 
 def bench(jobs: int) -> None:

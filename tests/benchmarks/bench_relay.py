@@ -12,7 +12,7 @@ import contextlib
 from uuid import uuid4
 
 import uvloop
-from harness import cost, quiet_logs, servers, show, table, until
+from harness import cost, quiet_logs, require, servers, show, table, until
 from sqlalchemy import text
 
 from genonaut.contracts import Envelope
@@ -82,6 +82,8 @@ async def bench(events: int) -> None:
         rows["messages from memory, in batches"] = await cost(lambda: bus.publish(CONTENT.name, ready), groups)
         rows["(appending to log and outbox)"] = await cost(lambda: commit(database, store, events), groups)
         rows["the relay"] = await cost(lambda: relayed(database, bus), groups)
+        stored = (await bus.jetstream.stream_info(CONTENT.name)).state.messages
+        require(stored == 2 * events, f"{stored:,} messages are in the stream after {events:,} twice")
     costs = table(
         f"{events:,} events from the outbox to the stream, synced", "", "events/s", "CPU µs: Python", "postgres", "nats"
     )

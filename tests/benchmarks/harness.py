@@ -8,9 +8,7 @@ import contextlib
 import logging
 import os
 import platform
-import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +28,7 @@ from genonaut.platform.bus import Bus
 from genonaut.platform.database import Database
 from genonaut.platform.migrations import migrate
 from genonaut.platform.provisioning import SERVICES, Passwords, login, provision_bus, provision_database
+from genonaut.stack.inspection import memory
 from genonaut.stack.servers import Nats, Postgres
 
 MB = 1024 * 1024
@@ -122,6 +121,10 @@ class Group:
     def __init__(self, pid: int) -> None:
         self.process = psutil.Process(pid)
 
+    def memory(self) -> int:
+        """Bytes, those shared with others counted in proportion (PSS)."""
+        return memory(self.process.pid)
+
     def cpu_seconds(self) -> float:
         """Of all of them that live, and of those that have ended and were waited for."""
         times = self.process.cpu_times()
@@ -131,14 +134,6 @@ class Group:
                 spent = child.cpu_times()
                 total += spent.user + spent.system
         return float(total)
-
-    def memory(self) -> int:
-        """Bytes, those shared with others counted in proportion (PSS)."""
-        total = 0
-        for process in (self.process, *self.process.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += process.memory_full_info().pss
-        return total
 
 
 class Several:
@@ -180,7 +175,7 @@ def running(
             process.wait(30)
 
 
-async def ready(url: str, *, within: float = 30) -> None:
+async def ready(url: str) -> None:
     """Returns when the URL answers 200. Raises TimeoutError."""
 
     async def answers() -> bool:
@@ -191,7 +186,7 @@ async def ready(url: str, *, within: float = 30) -> None:
             return False
 
     async with aiohttp.ClientSession() as session:
-        await until(answers, within=within, what=f"{url} to be ready")
+        await until(answers, within=30, what=f"{url} to be ready")
 
 
 async def until(condition: Callable[[], Awaitable[Any]], *, within: float, what: str, every: float = 0.05) -> Any:
@@ -204,10 +199,10 @@ async def until(condition: Callable[[], Awaitable[Any]], *, within: float, what:
     return result
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def require(is_so: bool, what: str) -> None:
+    """Raises RuntimeError: something quick that does not do its work is no figure."""
+    if not is_so:
+        raise RuntimeError(f"this is no measurement: {what}")
 
 
 class Cpu:
@@ -271,9 +266,3 @@ def show(*tables: Table, note: str = "") -> None:
 def quiet_logs() -> None:
     """Of what runs in this process."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-
-
-def allow_many_files() -> None:
-    """Sockets count as files."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -14,10 +14,10 @@ from genonaut.platform.bus import MAX_BATCH, Bus, Message
 ROUTES = ("/api/v1/content", "/api/v1/content/{id}", "/api/v1/generation-jobs", "/api/v1/tags", "/api/v1/images/{id}")
 
 
-def requests(count: int, *, before: datetime | None = None) -> Iterator[Envelope]:
-    """In the order of their times, which end at `before`: now, unless it is said."""
+def requests(count: int) -> Iterator[Envelope]:
+    """In the order of their times, which end now."""
     choose = random.Random(1)
-    start = (before or datetime.now(UTC)) - timedelta(days=1)
+    start = datetime.now(UTC) - timedelta(days=1)
     for number in range(count):
         served = RequestServed(
             method="GET",

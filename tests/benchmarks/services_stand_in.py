@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import aiohttp
 import uvicorn
-from harness import Group, Servers, free_port, ready, running
+from harness import Group, Servers, ready, running
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.generation import JobStarted
+from genonaut.stack.ports import free_port
 
 JOB = 17
 PARAMETERS = "page,page_size,sort_field,user_id"
