@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 
 from genonaut.contracts import Envelope
 from genonaut.contracts.streams import Durable
+from genonaut.platform.bus_client import BusClient
 from genonaut.platform.bus_users import inbox_of
 from genonaut.platform.trouble import OutageError
 
@@ -66,7 +67,7 @@ class Bus:
     @classmethod
     async def connect(cls, url: str, *, name: str, within: float | None = None) -> Self:
         """Waits for the server as long as it takes, or `within` seconds and then raises ConnectionError."""
-        client = Client()
+        client = BusClient()
         bus = cls(client)
 
         async def closed() -> None:
