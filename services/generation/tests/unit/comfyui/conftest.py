@@ -8,7 +8,8 @@ import pytest
 from genonaut.contracts.generation import JobRequested, SamplerParams
 from genonaut.testkit.jobs import job_requested
 
-RECORDINGS = Path(__file__).parents[2] / "recordings"
+SHARED = Path(__file__).parents[5] / "libs/comfyui-simulator/tests/recordings"
+OWN = Path(__file__).parents[2] / "recordings"
 
 
 @pytest.fixture
@@ -16,7 +17,8 @@ def recording():
     """What a real server said, by the recording's name."""
 
     def read(name: str) -> Any:
-        return json.loads((RECORDINGS / f"{name}.json").read_text())
+        shared = SHARED / f"{name}.json"
+        return json.loads((shared if shared.exists() else OWN / shared.name).read_text())
 
     return read
 
