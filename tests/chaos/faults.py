@@ -81,10 +81,7 @@ class Faults:
             "shuffle": (self._shuffle, [stream.name for stream in (CONTENT, GENERATION, REQUESTS)]),
             "poison": (self._poison, [durable.name for durable in DURABLES]),
             "delete-durable": (self._delete_durable, [durable.name for durable in DURABLES]),
-            "delete-stream": (
-                self._delete_stream,
-                [stream.name for stream in (CONTENT, GENERATION, GENERATION_WORK, NOTIFICATIONS)],
-            ),
+            "delete-stream": (self._delete_stream, [stream.name for stream in RESTORED]),
             "fill-disk": (self._fill_disk, ["nats"] if disk else []),
         }
 

@@ -18,6 +18,7 @@ import httpx
 
 TAGS = ("sea", "night-sky", "oil-painting", "portrait", "forest", "city")
 TIMEOUT = 6.0
+PEOPLE = 6
 OK, NOT_FOUND, INTERNAL_ERROR = 200, 404, 500
 ENDS = {"completed", "failed", "cancelled"}
 WATCHED = 0.3
@@ -83,10 +84,10 @@ class Load:
             (self._look_at_analytics, 5),
         ]
 
-    async def register(self, *, people: int = 6) -> None:
+    async def register(self) -> None:
         """Half of them want notifications. Needs a whole platform."""
         async with self._client() as self._http:
-            for number in range(people + 1):
+            for number in range(PEOPLE + 1):
                 name = f"p{uuid4().hex[:12]}"
                 told = number % 2 == 0
                 body = {

@@ -80,14 +80,14 @@ def statements(script: str) -> list[str]:
     return [part.strip() for part in script.split(";\n") if part.strip()]
 
 
-def config(service: str, *, admin_url: str, search_path: str | None = None) -> Config:
+def config(service: str, *, admin_url: str) -> Config:
     """Alembic's configuration for one service, usable with any Alembic command."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic_env"))
     config.set_main_option("version_locations", str(files(f"genonaut.{service}") / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["admin_url"] = admin_url
-    config.attributes["schema"] = search_path or service
+    config.attributes["schema"] = service
     return config
 
 

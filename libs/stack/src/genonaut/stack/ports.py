@@ -33,10 +33,10 @@ def free_port(prefer: int | None = None) -> int:
     raise OSError(errno.EADDRINUSE, "no port is free")
 
 
-def answers(host: str, port: int, *, timeout: float = 2.0) -> bool:
+def answers(host: str, port: int) -> bool:
     """Whether somebody accepts connections there."""
     try:
-        with socket.create_connection((host, port), timeout=timeout):
+        with socket.create_connection((host, port), timeout=2.0):
             return True
     except OSError:
         return False

@@ -14,14 +14,13 @@ def enveloped(
     id: UUID | None = None,  # noqa: A002 - named as in the envelope
     time: datetime | None = None,
     sequence: int = 1,
-    source: str = "genonaut/test",
     correlationid: str = "request-1",
 ) -> Envelope:
     """Of another id each time, and of now, unless they are given."""
     return Envelope.of(
         event,
         id=id or uuid4(),
-        source=source,
+        source="genonaut/test",
         subject=str(subject),
         time=time or utc_now(),
         sequence=sequence,
