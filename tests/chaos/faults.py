@@ -16,9 +16,10 @@ from asyncpg import PostgresError
 from nats.errors import Error as NatsError
 
 from chaos.bus import contents, publish_again
-from chaos.links import DATABASE_SERVICES, SIMULATORS, Mode, Network
+from chaos.links import SIMULATORS, Mode, Network
 from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS
 from genonaut.platform.bus import Bus, Message, PublishError
+from genonaut.stack.processes import DATABASE_SERVICES
 from genonaut.testkit.disks import SmallDisk
 from genonaut.testkit.stacks import Stack
 from genonaut.testkit.waiting import wait_until

@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 from genonaut.stack.ports import free_port
+from genonaut.stack.processes import DATABASE_SERVICES
 
 Mode = Literal["open", "cut", "silent"]
 Address = tuple[str, int]
 
-DATABASE_SERVICES = ("content", "generation", "analytics", "notifications")
 SIMULATORS = ("comfyui-simulator", "comfyui-simulator-2")
 
 PAIRS: tuple[tuple[str, str], ...] = (

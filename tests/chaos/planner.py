@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from chaos.links import DATABASE_SERVICES, SIMULATORS
-from genonaut.stack.processes import Plan, Process, platform
+from chaos.links import SIMULATORS
+from genonaut.stack.processes import DATABASE_SERVICES, Plan, Process, platform
 from genonaut.stack.site import Site
 
 PLANNER = "chaos.planner:planner"

@@ -24,12 +24,12 @@ from genonaut.contracts.streams import (
     Durable,
 )
 from genonaut.platform.bus import Bus
+from genonaut.platform.provisioning import SERVICES
 
 SAMPLES = Path(__file__).parents[2] / "libs/contracts/samples"
 BIGGEST = 1024 * 1024 - 1024
 WITHOUT_INBOX = (GENERATION_DRIVERS, GENERATION_USERS, NOTIFICATIONS_RECIPIENTS)
 """Their effects recognise a repeat by themselves, so there is no list of what they have handled."""
-SERVICES = ("content", "generation", "analytics", "notifications")
 
 pytestmark = pytest.mark.timeout(0)
 

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from genonaut.platform.provisioning import SERVICES
 from genonaut.testkit.fuzzing import Fuzz, Known
 
 CRASH = re.compile("http.crashed|Traceback|Fatal error|service.task_died")
 PARKED = '"consumer.dead_letter"'
 """Is logged with the reason, and meant: see test_bus."""
-SERVICES = ("content", "generation", "analytics", "notifications")
 
 pytestmark = pytest.mark.timeout(0)
 
