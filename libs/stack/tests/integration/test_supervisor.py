@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,8 @@ from genonaut.stack.servers import Nats, Postgres, Server, Valkey
 from genonaut.stack.site import Site
 from genonaut.stack.supervisor import Supervisor
 from genonaut.testkit.disks import SmallDisk, small_disk
+from genonaut.testkit.processes import alive
+from genonaut.testkit.waiting import wait_until
 
 HERE = Path(__file__).parent
 HUNG_AFTER = 3
@@ -54,23 +55,7 @@ def stack(state: Path) -> Iterator[LocalStack]:
     yield stack
     pids = all_pids(stack)
     stack.down()
-    assert wait_for(lambda: not any(alive(pid) for pid in pids))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def alive(pid: int | None) -> bool:
-    try:
-        return psutil.Process(pid or 0).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    wait_until(lambda: not any(alive(pid) for pid in pids))
 
 
 def pids_by_name(stack: LocalStack) -> dict[str, int]:
@@ -147,10 +132,10 @@ def test_up_after_kill_9(stack: LocalStack, what: str) -> None:
     killed = all_pids(stack)
     for pid in killed if what == "everything" else killed[:1]:
         os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: not stack.is_running())
+    wait_until(lambda: not stack.is_running())
     assert stack.up()["state"] == "ready"
     assert not set(killed) & set(all_pids(stack))
-    assert wait_for(lambda: not any(alive(pid) for pid in killed))
+    wait_until(lambda: not any(alive(pid) for pid in killed))
     assert sql(stack, "select id from kept") == "7"
 
 
@@ -158,7 +143,7 @@ def test_down_after_kill_9_of_the_supervisor_ends_everything(stack: LocalStack) 
     stack.up()
     pids = all_pids(stack)
     os.kill(pids[0], signal.SIGKILL)
-    assert wait_for(lambda: not stack.is_running())
+    wait_until(lambda: not stack.is_running())
     assert all(alive(pid) for pid in pids[1:])
     assert stack.down() is True
     assert not any(alive(pid) for pid in pids)
@@ -172,7 +157,7 @@ def test_a_crashed_process_comes_back_and_nobody_else_is_touched(stack: LocalSta
         entry = stack.read()["processes"]["second"]
         return entry["state"] == "ready" and entry["restarts"] == 1
 
-    assert wait_for(is_back)
+    wait_until(is_back)
     after = stack.read()["processes"]
     assert [name for name in NAMES if before[name]["pid"] != after[name]["pid"]] == ["second"]
     assert get(after["second"]["ready"]).ok
@@ -182,7 +167,7 @@ def test_a_crashed_process_comes_back_and_nobody_else_is_touched(stack: LocalSta
 def test_a_killed_server_comes_back_where_it_was(stack: LocalStack, name: str) -> None:
     before = stack.up()["processes"]
     os.kill(before[name]["pid"], signal.SIGKILL)
-    assert wait_for(lambda: stack.read()["processes"][name]["restarts"] == 1)
+    wait_until(lambda: stack.read()["processes"][name]["restarts"] == 1)
     after = stack.read()["processes"]
     assert after[name]["url"] == before[name]["url"]
     assert alive(after[name]["pid"])
@@ -203,7 +188,7 @@ def test_a_bus_that_met_a_full_disk_starts_again_when_there_is_room(stack: Local
 
         disk.free()
 
-        assert wait_for(lambda: stack.read()["processes"]["nats"]["restarts"] == 1)
+        wait_until(lambda: stack.read()["processes"]["nats"]["restarts"] == 1)
         asyncio.run(_write(bus.url()))
         stack.down()  # before the disk goes
 
@@ -220,13 +205,13 @@ def test_a_full_disk_ends_nobody(stack: LocalStack, tmp_path: Path, monkeypatch:
             before = stack.up()["processes"]
             disk.fill()
             os.kill(before["second"]["pid"], signal.SIGKILL)
-            assert wait_for(lambda: not psutil.pid_exists(before["second"]["pid"]))  # the supervisor has seen its end
+            wait_until(lambda: not psutil.pid_exists(before["second"]["pid"]))  # the supervisor has seen its end
             assert [name for name in NAMES if not alive(before[name]["pid"])] == ["second"]
 
             disk.free()
 
-            assert wait_for(lambda: pids_by_name(stack)["second"] not in {None, before["second"]["pid"]})
-            assert wait_for(lambda: [one.name for one in look(stack) if not one.ok] == [])
+            wait_until(lambda: pids_by_name(stack)["second"] not in {None, before["second"]["pid"]})
+            wait_until(lambda: [one.name for one in look(stack) if not one.ok] == [])
         finally:
             stack.down()  # before the disk goes
 
@@ -262,11 +247,11 @@ def test_a_server_that_has_to_move_takes_everybody_along(stack: LocalStack) -> N
         os.kill(supervisor, signal.SIGSTOP)
         try:
             os.kill(nats["pid"], signal.SIGKILL)
-            assert wait_for(squats)
+            wait_until(squats)
             squatter.listen()
         finally:
             os.kill(supervisor, signal.SIGCONT)
-        assert wait_for(lambda: stack.read()["processes"]["nats"]["port"] != nats["port"])
+        wait_until(lambda: stack.read()["processes"]["nats"]["port"] != nats["port"])
         new_url = stack.read()["processes"]["nats"]["url"].removeprefix("nats://")
 
         def follows() -> bool:
@@ -275,7 +260,7 @@ def test_a_server_that_has_to_move_takes_everybody_along(stack: LocalStack) -> N
                 return False
             return psutil.Process(entry["pid"]).environ()["NATS_URL"].endswith(new_url)
 
-        assert wait_for(follows)
+        wait_until(follows)
 
 
 def test_a_server_that_moved_in_a_start_that_failed_is_followed(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +315,7 @@ def test_the_log_of_a_process_that_runs_for_long_does_not_grow_for_ever(stack: L
     log = stack.state / "logs/second.log"
     os.truncate(log, 6_000_000)
     get(stack.read()["processes"]["first"]["url"] + "/crash")  # so that the supervisor looks soon
-    assert wait_for(lambda: log.stat().st_size == 0)
+    wait_until(lambda: log.stat().st_size == 0)
     assert log.with_name("second.log.1").stat().st_size == 6_000_000
 
 
@@ -438,7 +423,7 @@ def test_what_a_killed_supervisor_left_is_named(stack: LocalStack) -> None:
     assert stack.left() == []
     os.kill(stack.read()["pid"], signal.SIGKILL)
 
-    assert wait_for(lambda: not stack.is_running())
+    wait_until(lambda: not stack.is_running())
     assert sorted(stack.left()) == sorted(NAMES)
     stack.down()
     assert stack.left() == []
@@ -569,7 +554,7 @@ def running(state: Path) -> Iterator[Running]:
 
 def test_a_process_that_is_never_ready_says_what_is_missing(running: Running) -> None:
     running.start()
-    assert wait_for(lambda: get(running.process.url).status == 503)
+    wait_until(lambda: get(running.process.url).status == 503)
     assert running.look() is False
     assert running.state == "starting"
     assert 'answers 503: {"database": "unreachable"}' in running.why_not_ready()
@@ -581,7 +566,7 @@ def ready(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genonaut.stack.running.HUNG_AFTER", HUNG_AFTER)
     running.process = replace(running.process, env={**running.process.env, "TROUBLE": ""})
     running.start()
-    assert wait_for(lambda: running.look() and running.state == "ready")
+    wait_until(lambda: running.look() and running.state == "ready")
 
 
 def test_a_process_whose_servers_are_away_is_said_to_be_not_ready_and_goes_on(
@@ -612,7 +597,7 @@ def test_a_process_that_answers_nobody_for_long_is_hung_and_one_that_pauses_is_n
         assert running.look() is False
         assert (running.state, running.is_hung) == ("not ready", False)
     os.kill(running.child.pid, signal.SIGCONT)
-    assert wait_for(running.look)
+    wait_until(running.look)
     assert running.state == "ready"
 
     os.kill(running.child.pid, signal.SIGSTOP)
@@ -635,7 +620,7 @@ def test_a_hung_process_is_started_again(
         supervisor._look_at(running)
         return running.state == "ready" and running.child.pid != hung
 
-    assert wait_for(is_back)
+    wait_until(is_back)
     assert running.restarts == 1
     assert not alive(hung)
     assert capsys.readouterr().out.count("it runs and answers nobody; it is killed and started again") == 1
@@ -666,17 +651,17 @@ def test_a_process_that_cannot_be_started_now_is_tried_again_later(
     """The disk is full when its pid shall be noted: nobody would find it, so it does not run."""
     running.start()
     os.kill(running.child.pid, signal.SIGKILL)
-    assert wait_for(running.look)
+    wait_until(running.look)
     monkeypatch.setattr("genonaut.stack.child.write_whole", _no_space)
 
     with pytest.raises(ChildError, match=r"it cannot be started: .*No space left"):
-        wait_for(running.look)
+        wait_until(running.look)
 
     assert (running.state, running.restarts, running.failures) == ("waiting", 1, 2)
     living = [child for child in psutil.Process().children() if alive(child.pid)]
     assert [child for child in living if child.environ().get("NAME") == "it"] == []
     monkeypatch.undo()
-    assert wait_for(running.look)
+    wait_until(running.look)
     assert running.state == "starting"
     assert running.child.pid
 
@@ -689,7 +674,7 @@ def test_a_process_that_does_not_listen_is_killed(running: Running, monkeypatch:
     monkeypatch.setattr(running.child, "_grace", 0.2)
     running.process = replace(running.process, env={**running.process.env, "TROUBLE": "deaf"})
     running.start()
-    assert wait_for(lambda: running.look() and running.state == "ready")
+    wait_until(lambda: running.look() and running.state == "ready")
     pid = running.child.pid
     running.stop()
     assert not alive(pid)

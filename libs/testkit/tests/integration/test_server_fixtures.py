@@ -7,18 +7,18 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import nats as nats_client
-import psutil
 import pytest
 import redis.asyncio
 
 from genonaut.stack.servers import Postgres
+from genonaut.testkit.processes import alive
 from genonaut.testkit.servers import fresh_database
+from genonaut.testkit.waiting import wait_until
 
 
 async def test_a_fresh_database_is_empty_and_nobody_elses(postgres: Postgres) -> None:
@@ -97,26 +97,10 @@ def _run_session(folder: Path, how: str) -> tuple[list[int], Path]:
     return [int(pid) for pid in (folder / "pids").read_text().split()], Path((folder / "state").read_text())
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
-    while any(_alive(pid) for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def test_ctrl_c_leaves_nothing(session_folder: Path) -> None:
     pids, state = _run_session(session_folder, "SIGINT")
     assert len(pids) == 3
-    assert not any(_alive(pid) for pid in pids)
+    assert not any(alive(pid) for pid in pids)
     assert not state.exists()
 
 
@@ -124,13 +108,13 @@ def test_a_killed_session_is_cleaned_up_by_the_next(session_folder: Path) -> Non
     pids, state = _run_session(session_folder, "SIGKILL")
     assert state.exists()
     try:
-        assert all(_alive(pid) for pid in pids)
+        assert all(alive(pid) for pid in pids)
         _run_session(session_folder, "SIGINT")
-        assert _gone(pids)
+        wait_until(lambda: not any(alive(pid) for pid in pids))
         assert not state.exists()
     finally:
         for pid in pids:
-            if _alive(pid):
+            if alive(pid):
                 os.kill(pid, signal.SIGKILL)
 
 
