@@ -16,16 +16,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.contracts import Envelope, Event
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 from genonaut.contracts.streams import NOTIFICATIONS_RECIPIENTS
+from genonaut.platform import consumer_loop, dead_letters
 from genonaut.platform.aggregate import Aggregate
+from genonaut.platform.bus import Message
 from genonaut.platform.consumer_loop import ConsumerLoop
 from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
+from genonaut.platform.dead_letters import DeadLetter
 from genonaut.platform.events import EventStore
 from genonaut.platform.migrations import PLATFORM_TABLES, PRUNED, RESTORED_OUTBOX, statements
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Rebuild, Report
 from genonaut.platform.service import Service
+from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import FakeClock, Platform, Running
 
 metadata = MetaData()
@@ -114,6 +118,51 @@ class Toy:
         """How many events the live projection that follows the bus has counted."""
         return int(str(await self.scalar("SELECT coalesce(sum(greetings), 0) FROM greeted")))
 
+    @staticmethod
+    def envelope(user_id: UUID, *, sequence: int = 1, correlation: str = "request-1") -> Envelope:
+        """Of the registration of this user."""
+        event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
+        return enveloped(event, user_id, sequence=sequence, correlationid=correlation)
+
+    async def publish(
+        self, *envelopes: Envelope, ids: Sequence[str] | None = None, traceparent: str | None = None
+    ) -> None:
+        """Registrations, each with its own message id, unless others are given."""
+        headers = {"traceparent": traceparent} if traceparent else {}
+        for index, each in enumerate(envelopes):
+            message_id = ids[index] if ids else str(each.id)
+            message = Message(UserRegistered.type, each.to_json(), message_id, headers)
+            await self.platform.bus.publish("CONTENT", [message])
+
+    @asynccontextmanager
+    async def consuming(
+        self, consumer: Consumer, *, effect: Any = None, fetch: int = 64
+    ) -> AsyncIterator[ConsumerLoop]:
+        """Inside, the loop of the consumer runs, with `effect` in place of its own, if given."""
+        loop = ConsumerLoop(
+            consumer.durable,
+            effect or consumer.effect(self.database, self.store),
+            bus=self.platform.bus,
+            database=self.database,
+            batch=consumer.batch,
+            fetch=fetch,
+            after=consumer.after,
+        )
+        task = asyncio.create_task(loop.run())
+        try:
+            yield loop
+        finally:
+            loop.stop()
+            await asyncio.wait_for(task, 10)
+
+    async def greeted(self) -> dict[UUID, int]:
+        """How often each user was."""
+        return dict(await self.rows("SELECT user_id, greetings FROM greeted"))  # type: ignore[arg-type]
+
+    async def letters(self) -> list[DeadLetter]:
+        async with self.database.reading() as connection:
+            return await dead_letters.waiting(connection)
+
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         async with self.database.reading() as connection:
             return [tuple(row) for row in await connection.execute(text(query))]
@@ -137,6 +186,11 @@ async def toy(platform: Platform) -> AsyncIterator[Toy]:
     async with platform.database("content") as database:
         store = EventStore(database, source="genonaut/content", projections=[people_projection], clock=clock)
         yield Toy(platform, database, store, clock)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer_loop.random, "uniform", lambda low, high: 0.01)
 
 
 @pytest.fixture
