@@ -9,23 +9,18 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from chaos.bus import contents
+from chaos import recount
+from chaos.facts import ENDS, LOGS, Facts
 from chaos.faults import Fault, Poison
 from chaos.load import NOT_FOUND, Promises
-from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, NOTIFICATIONS, REQUESTS, STREAMS, stream_of
+from genonaut.contracts.streams import DURABLES, STREAMS, stream_of
 from genonaut.platform.bus import Bus
 from genonaut.testkit.stacks import Stack
 
-LOGS = {"content": CONTENT, "generation": GENERATION, "notifications": NOTIFICATIONS}
-"""Services with an event log, and the stream of its events."""
-ENDS = {f"generation.job.{end}": end for end in ("completed", "failed", "cancelled")}
-MEASURED = {f"generation.job.{kind}" for kind in ("requested", "started", "completed", "failed", "cancelled")}
 HARMFUL_TO_JOBS = {"driver", "comfyui-simulator", "nats", "postgres", "generation", "generation-drivers"}
 """A job may fail because of what was done to these; to no others."""
 MOST_SHOWN = 5
@@ -48,79 +43,6 @@ class Report:
 
     def broken(self) -> set[str]:
         return {name for name, times in self.rules.items() if times}
-
-
-@dataclass(frozen=True)
-class Logged:
-    """An event of a service's log."""
-
-    id: str
-    stream: str
-    type: str
-    data: dict[str, Any]
-    time: datetime
-
-
-class Facts:
-    """What is there, each read once."""
-
-    def __init__(self, stack: Stack, promises: Promises, planted: Sequence[Poison], faults: Sequence[Fault]) -> None:
-        self.stack = stack
-        self.promises = promises
-        self.planted = planted
-        self.faults = faults
-
-    @cached_property
-    def logs(self) -> dict[str, list[Logged]]:
-        statement = "SELECT id::text, stream, type, data::text, time FROM events ORDER BY position"
-        return {
-            service: [
-                Logged(id_, stream, type_, json.loads(data), time)
-                for id_, stream, type_, data, time in self.stack.sql(service, statement)
-            ]
-            for service in LOGS
-        }
-
-    @cached_property
-    def ends(self) -> dict[int, list[Logged]]:
-        """Terminal events of every job ever requested."""
-        ends: dict[int, list[Logged]] = {
-            event.data["job_id"]: [] for event in self.logs["generation"] if event.type == "generation.job.requested"
-        }
-        for event in self.logs["generation"]:
-            if event.type in ENDS:
-                ends.setdefault(event.data["job_id"], []).append(event)
-        return ends
-
-    @cached_property
-    def completed(self) -> dict[int, Logged]:
-        return {job: ends[0] for job, ends in self.ends.items() if ends and ENDS[ends[0].type] == "completed"}
-
-    @cached_property
-    def streams(self) -> dict[str, list[dict[str, Any]]]:
-        """The envelopes on the bus; what is not one is left out."""
-
-        async def read(bus: Bus) -> dict[str, list[dict[str, Any]]]:
-            return {
-                stream.name: [
-                    envelope
-                    for message in await contents(bus, stream.name)
-                    if message.payload not in poison and (envelope := json.loads(message.payload))
-                ]
-                for stream in (*LOGS.values(), REQUESTS)
-            }
-
-        poison = {each.payload for each in self.planted}
-        found: dict[str, list[dict[str, Any]]] = self.stack.on_bus(read)
-        return found
-
-    @cached_property
-    def told(self) -> dict[str, bool]:
-        """Who wants notifications, of those who never change their mind."""
-        return {person.id: person.told for person in self.promises.people}
-
-    def touched(self) -> set[str]:
-        return {fault.target for fault in self.faults}
 
 
 Rule = Callable[[Facts], Iterator[str]]
@@ -304,66 +226,8 @@ def _the_bus_is_as_it_was_provisioned(facts: Facts) -> Iterator[str]:
         yield f"{name} is {'gone' if name in wanted else 'there, and nobody made it'}"
 
 
-@rule
-def _generation_rollups_are_a_recount(facts: Facts) -> Iterator[str]:
-    events = [event for event in facts.logs["generation"] if event.type in MEASURED]
-    raw = {row[0] for row in facts.stack.sql("analytics", "SELECT event_id::text FROM generation_events")}
-    if difference := raw ^ {event.id for event in events}:
-        yield f"{len(difference)} events are either in the log or counted, not both"
-    wanted: dict[datetime, Counter[str]] = defaultdict(Counter)
-    for event in events:
-        tally = wanted[event.time.replace(minute=0, second=0, microsecond=0)]
-        tally[event.type.rpartition(".")[2]] += 1
-        tally["waited"] += event.data.get("queue_wait_ms", 0)
-        if event.type == "generation.job.completed":
-            tally["images"] += len(event.data["images"])
-            tally["took"] += event.data["generation_ms"]
-    columns = {
-        "total_requests": "requested",
-        "started_attempts": "started",
-        "successful_generations": "completed",
-        "failed_generations": "failed",
-        "cancelled_generations": "cancelled",
-        "total_images_generated": "images",
-        "duration_ms_sum": "took",
-        "queue_wait_ms_sum": "waited",
-    }
-    rows = facts.stack.sql("analytics", f"SELECT hour, {', '.join(columns)} FROM generation_metrics_hourly")
-    live = {hour: values for hour, *values in rows}
-    recounted = {hour: [tally[name] for name in columns.values()] for hour, tally in wanted.items()}
-    if live != recounted:
-        yield f"{list(columns)} are {live}, a recount gives {recounted}"
-
-
-@rule
-def _route_rollups_are_a_recount(facts: Facts) -> Iterator[str]:
-    counted = {row[0] for row in facts.stack.sql("analytics", "SELECT event_id::text FROM route_analytics")}
-    for envelope in facts.streams[REQUESTS.name]:
-        if envelope["data"]["route"].startswith("/api/") and envelope["id"] not in counted:
-            yield f"the request {envelope['id']} is on the bus and not counted"
-    statement = """
-        SELECT hour, route, method, query_params_normalized::text, {0} FROM {1} GROUP BY 1, 2, 3, 4
-    """
-    recount = statement.format(
-        "count(*), count(*) FILTER (WHERE status_code BETWEEN 1 AND 399), "
-        "count(*) FILTER (WHERE status_code BETWEEN 400 AND 499), "
-        "count(*) FILTER (WHERE status_code NOT BETWEEN 1 AND 499), "
-        "sum(duration_us)::bigint, sum(request_size_bytes)::bigint, sum(response_size_bytes)::bigint",
-        "route_analytics",
-    )
-    sums = (
-        *("total_requests", "successful_requests", "client_errors", "server_errors"),
-        *("duration_us_sum", "request_bytes_sum", "response_bytes_sum"),
-    )
-    rollup = statement.format(", ".join(f"sum({name})::bigint" for name in sums), "route_analytics_hourly")
-    wanted, live = (set(facts.stack.sql("analytics", query)) for query in (recount, rollup))
-    for row in wanted - live:
-        yield f"a recount gives {row}, the rollup {[other for other in live if other[:4] == row[:4]]}"
-    ((bucketed,),) = facts.stack.sql(
-        "analytics", "SELECT coalesce(sum(requests), 0)::bigint FROM route_durations_hourly"
-    )
-    if bucketed != len(counted):
-        yield f"the histograms hold {bucketed} of {len(counted)} requests"
+rule(recount.generation_rollups_are_a_recount)
+rule(recount.route_rollups_are_a_recount)
 
 
 @rule
