@@ -235,7 +235,8 @@ def _readiness(runtime: Runtime[Any], relay: Relay | None) -> Checks:
     }
 
 
-def _runtime(connection: HTTPConnection) -> Runtime[Any]:
+# A coroutine, because FastAPI sends plain functions to a thread.
+async def _runtime(connection: HTTPConnection) -> Runtime[Any]:
     return cast("Runtime[Any]", connection.app.state.runtime)
 
 

@@ -29,7 +29,8 @@ class Runtime:
     """None until the bus answered for the first time: the gateway serves without it."""
 
 
-def _runtime(connection: HTTPConnection) -> Runtime:
+# A coroutine, because FastAPI sends plain functions to a thread.
+async def _runtime(connection: HTTPConnection) -> Runtime:
     return cast("Runtime", connection.app.state.runtime)
 
 

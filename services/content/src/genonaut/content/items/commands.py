@@ -26,5 +26,6 @@ async def create(store: EventStore, connection: AsyncConnection, draft: Draft, t
         raise UnknownCreatorError
     tag_ids = await ensure(store, connection, tags, is_private=draft.is_private)
     item_id = await queries.next_id(connection)
-    await store.execute_in(connection, ITEM, item_id, Create(item_id, draft, tag_ids, active))
+    create = Create(item_id, draft, tag_ids, active)
+    await store.execute_in(connection, ITEM, item_id, create, history=())  # the id is new
     return item_id

@@ -41,7 +41,7 @@ async def _usable(connection: AsyncConnection, event: JobCompleted) -> list[TagR
             references.append(TagReference.of(word))
         except BadSlugError:
             continue  # counted below
-    known = await known_tags(connection, {reference.tag_id for reference in references})
+    known = await known_tags(connection, {each.tag_id for each in references if not each.slug})
     usable = [each for each in references if each.slug or known.get(each.tag_id) is False][:MAX_TAGS]
     if len(usable) < len(event.tags):
         log.warning("items.tags_left_out", job_id=event.job_id, given=len(event.tags), used=len(usable))

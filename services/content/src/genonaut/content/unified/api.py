@@ -23,7 +23,8 @@ Viewer = Annotated[UUID | None, Query(alias="user_id", description="Who looks, a
 Words = Annotated[list[str] | None, Query(max_length=100)]
 
 
-def _scopes(
+# A coroutine, because FastAPI sends plain functions to a thread.
+async def _scopes(
     viewer: Viewer = None,
     content_source_types: Annotated[
         list[str] | None,

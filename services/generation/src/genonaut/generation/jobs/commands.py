@@ -16,7 +16,7 @@ async def request_job(runtime: Runtime[Any], wish: NewJob) -> dict[str, Any]:
     async def work(connection: AsyncConnection) -> dict[str, Any]:
         job_id = await queries.next_id(connection)
         job = wish.requested(job_id, default_checkpoint=runtime.settings.default_checkpoint)
-        await runtime.store.execute_in(connection, JOB, job_id, RequestJob(job))
+        await runtime.store.execute_in(connection, JOB, job_id, RequestJob(job), history=())  # the number is new
         row = await queries.by_id(connection, job_id)
         if row is None:
             raise LookupError(f"job {job_id} has no row in its own transaction")
