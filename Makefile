@@ -62,8 +62,8 @@ compose-test: setup ## docker-compose.yml for real: build, confine, kill, scale;
 e2e: setup ## the tests over real processes
 	@$(BIN)/pytest tests/e2e
 
-chaos: setup ## everything happens to every part of a platform under load (SECONDS=300 SEED=1)
-	@PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),300) --seed $(or $(SEED),1)
+chaos: setup ## everything happens to every part of a platform under load (SECONDS=300 SEED=1, or REPEAT=LOG)
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(REPEAT),--repeat $(REPEAT),--seconds $(or $(SECONDS),300) --seed $(or $(SEED),1))
 
 fuzz: setup ## hostile input over real processes: so many requests of each kind (EXAMPLES=30), so long each abuse (SECONDS=5)
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),30) FUZZ_SECONDS=$(or $(SECONDS),5) $(BIN)/pytest tests/fuzz

@@ -1,10 +1,12 @@
 """`make chaos`: the kill matrix for as long as you like, with a log of its faults from which it can be repeated."""
 
+import json
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 from rich.console import Console
@@ -20,11 +22,30 @@ console = Console(highlight=False)
 LOGS = Path(".genonaut/chaos-logs")
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run is made of, beside its faults. The first line of a log."""
+
+    seconds: float
+    seed: int
+    rate: float
+
+    def __str__(self) -> str:
+        return f"# {json.dumps(asdict(self))}"
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        return cls(**json.loads(line.removeprefix("# ")))
+
+
 def chaos(
     seconds: Annotated[float, typer.Option(help="How long people use the platform while things happen to it.")] = 300,
     seed: Annotated[int, typer.Option(help="Draws the faults and what people do; another one, another run.")] = 1,
     repeat: Annotated[
-        Path | None, typer.Option(exists=True, help="A log of faults to go through again, instead of drawn ones.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="The log of a run to go through again; no other option counts then."
+        ),
     ] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="What people do, in actions a second.")] = 12.0,
 ) -> None:
@@ -34,6 +55,8 @@ def chaos(
     .genonaut/chaos-logs/faults.jsonl with the logs of all processes; give that file to --repeat. The exit code is 1
     when a promise was broken.
     """
+    # Read before the log is begun anew: it may be the same file.
+    of, schedule = _logged(repeat) if repeat else (Run(seconds, seed, rate), [])
     LOGS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with (
@@ -41,7 +64,8 @@ def chaos(
         (LOGS / "faults.jsonl").open("w", buffering=1) as log,
         _progress() as progress,
     ):
-        task = progress.add_task("bringing up the platform", total=seconds)
+        task = progress.add_task("bringing up the platform", total=of.seconds)
+        log.write(f"{of}\n")
 
         def say(line: str) -> None:
             log.write(f"{line}\n" if line.startswith("{") else f"# {line}\n")
@@ -52,13 +76,23 @@ def chaos(
 
         with platform_under_test(Path(folder), logs=LOGS) as site:
             began = time.monotonic()
-            if repeat:
-                schedule = Fault.read(repeat.read_text().splitlines())
-            else:
-                schedule = site.faults.schedule(seed, seconds=seconds)
-            report = run(site, schedule, load=Load(site.stack.api_url, seed=seed, rate=rate), seconds=seconds, say=say)
+            schedule = schedule or site.faults.schedule(of.seed, seconds=of.seconds)
+            load = Load(site.stack.api_url, seed=of.seed, rate=of.rate)
+            report = run(site, schedule, load=load, seconds=of.seconds, say=say)
     _print(report)
     sys.exit(1 if report.violations else 0)
+
+
+def _logged(log: Path) -> tuple[Run, list[Fault]]:
+    """Ends the program for a file that is no log."""
+    lines = log.read_text().splitlines()
+    try:
+        found = Run.read(lines[0]), Fault.read(lines)
+    except (IndexError, TypeError, ValueError):
+        sys.exit(f"{log} is no log of a run: its first line has to be like `{Run(300, 1, 12.0)}`.")
+    if not found[1]:
+        sys.exit(f"There is no fault in {log}.")
+    return found
 
 
 def _progress() -> Progress:

@@ -26,6 +26,7 @@ _CALLS = "openat,write,pwrite64,writev,pwritev,fsync,fdatasync,rename,renameat,r
 _UNFINISHED = re.compile(r"(?P<thread>\d+) +(?P<call>\w+\(.*) <unfinished \.\.\.>$")
 _RESUMED = re.compile(r"(?P<thread>\d+) +<\.\.\. \w+ resumed>(?P<rest>.*)$")
 _CALL = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|\?)")
+_ATTACHED = re.compile(r"Process \d+ attached")
 _NO_CALL = re.compile(r"\d+ +(---|\+\+\+) ")
 """A signal, or the end of a thread."""
 _FILE = re.compile(r"\d+<(?P<path>/[^>]*)>")
@@ -131,11 +132,11 @@ class Strace:
         """Raises PermissionError where processes may not be traced."""
         assert STRACE
         self._syncs = Syncs.of(self._folder)
-        options = ("-f", "-y", "-s", "0", "--seccomp-bpf", "-e", f"trace={_CALLS}", "-o", str(self._trace))
+        options = ("-f", "-y", "-s", "0", "-e", f"trace={_CALLS}", "-o", str(self._trace))
         self._process = subprocess.Popen([STRACE, *options, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
         assert self._process.stderr
         for line in self._process.stderr:
-            if "attached" in line:
+            if _ATTACHED.search(line):
                 return
         raise PermissionError("strace may not attach to it")
 
