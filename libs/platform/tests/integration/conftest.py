@@ -24,7 +24,7 @@ from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
 from genonaut.platform.dead_letters import DeadLetter
 from genonaut.platform.events import EventStore
-from genonaut.platform.migrations import PLATFORM_TABLES, PRUNED, RESTORED_OUTBOX, statements
+from genonaut.platform.migrations import LOG_KEPT, PLATFORM_TABLES, PRUNED, RESTORED_OUTBOX, statements
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Rebuild, Report
@@ -182,6 +182,7 @@ async def toy(platform: Platform) -> AsyncIterator[Toy]:
         await connection.execute(text("CREATE TABLE greeted (user_id uuid PRIMARY KEY, greetings bigint)"))
         await connection.execute(text("GRANT USAGE ON SCHEMA content TO genonaut_content"))
         await connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA content TO genonaut_content"))
+        await connection.execute(text(LOG_KEPT))
     clock = FakeClock()
     async with platform.database("content") as database:
         store = EventStore(database, source="genonaut/content", projections=[people_projection], clock=clock)

@@ -4,19 +4,23 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
+from itertools import permutations
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from alembic import command
 from sqlalchemy.engine import make_url
 
 from genonaut.contracts.streams import DURABLES, LIVE, STREAMS
 from genonaut.platform import provisioning
 from genonaut.platform.bus import Bus
+from genonaut.platform.migrations import config, migrate
 from genonaut.platform.provisioning import (
     SERVICES,
     Passwords,
     ProvisioningError,
+    login,
     provision_bus,
     provision_database,
 )
@@ -49,19 +53,77 @@ async def _a_table_in_every_schema(platform) -> None:
         assert await as_role(platform, "genonaut_admin", f"CREATE TABLE {service}.probe (id int)") == ""
 
 
-@pytest.mark.parametrize("other", [name for name in SERVICES if name != "content"])
-async def test_a_service_reaches_no_other_schema(platform, other: str) -> None:
-    assert await as_role(platform, "genonaut_content", f"SELECT * FROM {other}.probe") == DENIED
-    assert await as_role(platform, "genonaut_content", f"INSERT INTO {other}.probe VALUES (1)") == DENIED
+APPEND = """
+INSERT INTO {}.events (id, stream, version, type, dataversion, time, correlation_id, data)
+VALUES (gen_random_uuid(), 'probe', 1, 'probe', 1, now(), 'probe', '{{}}')
+"""
+KEPT_FROM_WRITERS = (
+    "UPDATE {}.events SET type = 'other'",
+    "DELETE FROM {}.events",
+    "TRUNCATE {}.events CASCADE",
+    "UPDATE {}.schema_version SET version_num = '0001'",
+    "DELETE FROM {}.schema_version",
+    "INSERT INTO {}.schema_version VALUES ('9999')",
+)
 
 
-async def test_a_service_works_on_its_rows_and_cannot_change_its_schema(platform) -> None:
-    assert await as_role(platform, "genonaut_content", "SELECT * FROM probe") == ""
-    assert await as_role(platform, "genonaut_content", "INSERT INTO probe VALUES (1)") == ""
-    assert await as_role(platform, "genonaut_content", "CREATE TABLE mine (id int)") == DENIED
-    assert await as_role(platform, "genonaut_content", "DROP TABLE probe") == DENIED
-    assert await as_role(platform, "genonaut_content", "CREATE SCHEMA mine") == DENIED
-    assert await as_role(platform, "genonaut_content", "CREATE ROLE mine") == DENIED
+async def assert_the_log_is_kept(platform, service: str) -> None:
+    for role in (login(service), "genonaut_rw"):
+        answers = {each: await as_role(platform, role, each.format(service)) for each in KEPT_FROM_WRITERS}
+        assert answers == dict.fromkeys(KEPT_FROM_WRITERS, DENIED), role
+
+
+@pytest.mark.parametrize(("service", "other"), [*permutations(SERVICES, 2)])
+async def test_a_service_reaches_no_other_schema(platform, service: str, other: str) -> None:
+    assert await as_role(platform, login(service), f"SELECT * FROM {other}.probe") == DENIED
+    assert await as_role(platform, login(service), f"INSERT INTO {other}.probe VALUES (1)") == DENIED
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_works_on_its_rows_and_cannot_change_its_schema(platform, service: str) -> None:
+    role = login(service)
+    for allowed in (
+        "SELECT * FROM probe",
+        "INSERT INTO probe VALUES (1)",
+        "UPDATE probe SET id = 2",
+        "DELETE FROM probe",
+    ):
+        assert await as_role(platform, role, allowed) == ""
+    assert await as_role(platform, role, "CREATE TABLE mine (id int)") == DENIED
+    assert await as_role(platform, role, "DROP TABLE probe") == DENIED
+    assert await as_role(platform, role, "DROP TRIGGER append_only ON events") == DENIED
+    assert await as_role(platform, role, "CREATE SCHEMA mine") == DENIED
+    assert await as_role(platform, role, "CREATE ROLE mine") == DENIED
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_appends_to_its_log_and_cannot_change_it(platform, service: str) -> None:
+    assert await as_role(platform, login(service), APPEND.format(service)) == ""
+    await assert_the_log_is_kept(platform, service)
+    for read in ("SELECT * FROM events", "SELECT * FROM schema_version"):
+        assert await as_role(platform, login(service), read) == ""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_rights_on_a_log_that_had_more_are_taken_away(platform, postgres, service: str) -> None:
+    """By its migration, and by provisioning, in whichever order they come."""
+    given = f"GRANT ALL ON {service}.events, {service}.schema_version TO {login(service)}, genonaut_rw"
+    history = config(service, admin_url=platform.admin_url())
+    await asyncio.to_thread(command.downgrade, history, "0003")
+    assert await as_role(platform, "genonaut_admin", given) == ""
+    assert await as_role(platform, login(service), f"DELETE FROM {service}.schema_version WHERE false") == ""
+
+    await migrate(service, admin_url=platform.admin_url())
+
+    await assert_the_log_is_kept(platform, service)
+
+    given = given.replace("ALL", "SELECT, INSERT, UPDATE, DELETE", 1)
+    assert await as_role(platform, "genonaut_admin", given) == ""
+    name = make_url(platform.superuser_url).database
+    await provision_database(postgres.url(), database=name, passwords=PASSWORDS)
+
+    await assert_the_log_is_kept(platform, service)
+    assert await as_role(platform, login(service), APPEND.format(service)) == ""
 
 
 async def test_the_reading_role_only_reads(platform) -> None:

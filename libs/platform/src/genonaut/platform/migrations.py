@@ -74,6 +74,26 @@ ALTER TABLE attempts ADD COLUMN last_at timestamptz NOT NULL DEFAULT now();
 """
 """The third: what `pruning` goes by."""
 
+LOG_KEPT = """
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT DISTINCT kept.name, kept.rights, pg_get_userbyid(acl.grantee) AS role
+        FROM (VALUES ('events', 'UPDATE, DELETE, TRUNCATE'), ('schema_version', 'INSERT, UPDATE, DELETE, TRUNCATE'))
+            AS kept (name, rights)
+        JOIN pg_class ON pg_class.oid = to_regclass(kept.name)
+        CROSS JOIN aclexplode(pg_class.relacl) AS acl
+        WHERE acl.grantee NOT IN (0, pg_class.relowner)
+    LOOP
+        EXECUTE format('REVOKE %s ON %I FROM %I', granted.rights, granted.name, granted.role);
+    END LOOP;
+END $$
+"""
+"""The fourth, one statement: nobody but the owner changes the log or the revision of the schema. Provisioning, which
+gives the same rights on all tables, keeps to it: see `provisioning.KEPT`."""
+
 
 def statements(script: str) -> list[str]:
     """The statements of a script, one by one as asyncpg wants them. Splits at `;` before a line end."""

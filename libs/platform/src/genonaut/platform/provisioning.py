@@ -3,8 +3,8 @@
 Run it as an administrator, as often as you like; it changes only what differs. Services themselves create nothing.
 
 Postgres: the database, the roles `genonaut_admin` (owns and migrates), `genonaut_rw`, `genonaut_ro`, and for each
-service a schema and a login whose grants end there. JetStream: the streams and durables of
-`genonaut.contracts.streams`.
+service a schema and a login whose grants end there; to the log in it a service can only append. JetStream: the streams
+and durables of `genonaut.contracts.streams`.
 """
 
 import asyncio
@@ -42,6 +42,9 @@ REQUIRED_PAYLOAD = 1024 * 1024
 
 SERVICES = ("content", "generation", "analytics", "notifications")
 """Those with a database of their own. The gateway keeps nothing."""
+
+KEPT = {"events": "UPDATE, DELETE", "schema_version": "INSERT, UPDATE, DELETE"}
+"""By table of a service: what is the owner's alone. The log is the truth, and the revision is what migrations go by."""
 
 
 class ProvisioningError(ExpectedError):
@@ -123,15 +126,22 @@ async def _ensure_schema(connection: asyncpg.Connection, service: str) -> None:
     await connection.execute(f"ALTER ROLE {role} SET search_path = {service}")
     await connection.execute(f"GRANT USAGE ON SCHEMA {service} TO {role}, genonaut_rw, genonaut_ro")
     writers = f"{role}, genonaut_rw"
-    for what, rights, roles in (
-        ("TABLES", "SELECT, INSERT, UPDATE, DELETE", writers),
-        ("TABLES", "SELECT", "genonaut_ro"),
-        ("SEQUENCES", "USAGE, SELECT", writers),
-    ):
-        await connection.execute(f"GRANT {rights} ON ALL {what} IN SCHEMA {service} TO {roles}")
-        await connection.execute(
-            f"ALTER DEFAULT PRIVILEGES FOR ROLE genonaut_admin IN SCHEMA {service} GRANT {rights} ON {what} TO {roles}"
-        )
+    # In one transaction, so that what is kept from a running service is not its own for a moment either.
+    async with connection.transaction():
+        for what, rights, roles in (
+            ("TABLES", "SELECT, INSERT, UPDATE, DELETE", writers),
+            ("TABLES", "SELECT", "genonaut_ro"),
+            ("SEQUENCES", "USAGE, SELECT", writers),
+        ):
+            await connection.execute(f"GRANT {rights} ON ALL {what} IN SCHEMA {service} TO {roles}")
+            await connection.execute(
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE genonaut_admin IN SCHEMA {service} "
+                f"GRANT {rights} ON {what} TO {roles}"
+            )
+        for table, rights in KEPT.items():
+            # Those that do not exist yet get the default privileges when they are made, and lose these by a migration.
+            if await connection.fetchval("SELECT to_regclass($1)", f"{service}.{table}"):
+                await connection.execute(f"REVOKE {rights} ON {service}.{table} FROM {writers}")
 
 
 def _dsn(url: URL) -> str:
