@@ -54,7 +54,7 @@ integration: setup ## the tests of one service or library with real servers and 
 	@$(BIN)/pytest libs/*/tests/integration services/*/tests/integration tests/contract
 
 integration-containers: setup ## those of what the servers are for, with servers in containers of the images of docker-compose.yml
-	@TEST_CONTAINERS=1 $(BIN)/pytest libs/platform/tests/integration services/*/tests/integration tests/contract
+	@TEST_CONTAINERS=1 $(BIN)/pytest -rs libs/platform/tests/integration services/*/tests/integration tests/contract
 
 compose-test: setup ## docker-compose.yml for real: build, confine, kill, scale; skipped without a Docker daemon
 	@$(BIN)/pytest -rs tests/compose

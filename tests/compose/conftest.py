@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from genonaut.stack.ports import free_port
+from genonaut.testkit.docker import without_docker
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "genonaut-compose-test"
@@ -105,18 +106,6 @@ def run(*command: str, env: dict[str, str] | None = None, check: bool = True) ->
     )
     assert not check or ran.returncode == 0, f"{' '.join(command)}\n{ran.stdout[-4000:]}{ran.stderr[-4000:]}"
     return ran.stdout
-
-
-def without_docker() -> str:
-    """Why these tests cannot run here; empty when they can."""
-    try:
-        asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False, timeout=20)
-        composes = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False, timeout=20)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"no Docker here: {error}"
-    if asked.returncode or "Server Version" not in asked.stdout:
-        return f"no Docker daemon answers: {asked.stderr.strip()[:200]}"
-    return "docker has no compose" if composes.returncode else ""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

@@ -79,15 +79,17 @@ def test_everything(postgres, nats, valkey, server_state):
 """
 
 
-def _pytest(folder: Path) -> None:
+def _pytest(folder: Path, **environment: str) -> str:
+    """What it says."""
     # The servers' fixtures alone: what else there is takes seconds to import.
-    subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "genonaut.testkit.servers"],
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "genonaut.testkit.servers"],
         cwd=folder,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder)},
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TMPDIR": str(folder), **environment},
         capture_output=True,
         check=False,
-    )
+        text=True,
+    ).stdout
 
 
 def _run_session(folder: Path, how: str) -> tuple[list[int], Path]:
@@ -124,3 +126,24 @@ def test_a_session_without_servers_starts_none(session_folder: Path) -> None:
     _pytest(session_folder)
     assert (session_folder / "ran").exists()
     assert not list(session_folder.glob("genonaut-test-*"))
+
+
+def test_containers_that_cannot_be_are_asked_for_once_and_what_needs_them_is_skipped(session_folder: Path) -> None:
+    programs = session_folder / "programs"
+    programs.mkdir()
+    docker = programs / "docker"
+    docker.write_text(f"#!/bin/sh\necho $* >> {session_folder}/asked\necho 'Is the daemon running?' >&2\nexit 1\n")
+    docker.chmod(0o755)
+    (session_folder / "pytest.ini").write_text("[pytest]\n")
+    (session_folder / "test_servers.py").write_text(
+        "def test_one(postgres): ...\ndef test_two(postgres, nats): ...\n"
+        "def test_three(valkey): ...\ndef test_none(): ...\n"
+    )
+    given = dict.fromkeys(("TEST_DATABASE_URL", "TEST_NATS_URL", "TEST_REDIS_URL"), "")
+
+    said = _pytest(session_folder, PATH=f"{programs}:{os.environ['PATH']}", TEST_CONTAINERS="1", **given)
+
+    assert "1 passed, 3 skipped" in said, said
+    assert "start it, set TEST_DATABASE_URL, or" in said
+    assert "Is the daemon running?" in said
+    assert (session_folder / "asked").read_text() == "info\ncompose version\n"

@@ -33,7 +33,9 @@ def running(server: str) -> Iterator[str]:
             ready = ["wget", "-qO-", "http://127.0.0.1:8222/healthz?js-enabled-only=true"]
         case _:
             container.with_command(["valkey-server", "--requirepass", PASSWORD])
-            port, login, path, ready = 6379, "redis://", "", ["valkey-cli", "ping"]
+            port, login, path = 6379, "redis://", ""
+            # Without -e a refused ping, of a server that is still loading, would count as an answer.
+            ready = ["valkey-cli", "--no-auth-warning", "-a", PASSWORD, "-e", "ping"]
     with container.with_exposed_ports(port).waiting_for(ExecWaitStrategy(ready)):
         host, mapped = container.get_container_host_ip(), container.get_exposed_port(port)
         yield f"{login}:{PASSWORD}@{host}:{mapped}{path}"

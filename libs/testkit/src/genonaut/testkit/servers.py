@@ -1,8 +1,8 @@
 """Real servers for tests: started when the first test asks, shared by the session, gone afterwards.
 
 They are never the ones of a running stack: their state is a temporary folder, and only TEST_DATABASE_URL,
-TEST_NATS_URL and TEST_REDIS_URL name servers from outside; TEST_CONTAINERS=1 runs the others in containers. What a
-killed session left running, the next one ends.
+TEST_NATS_URL and TEST_REDIS_URL name servers from outside; TEST_CONTAINERS=1 runs the others in containers, and skips
+what needs them where there is no Docker. What a killed session left running, the next one ends.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import asyncpg
 import pytest
 
 from genonaut.stack.servers import Nats, Postgres, Valkey
+from genonaut.testkit.docker import without_docker
 
 _PREFIX = "genonaut-test-"
 
@@ -83,6 +84,8 @@ def _given(variable: str, server: str) -> Iterator[str | None]:
     if url or os.environ.get("TEST_CONTAINERS") != "1":
         yield url
         return
+    if why := without_docker():
+        pytest.skip(f"TEST_CONTAINERS=1 needs Docker: start it, set {variable}, or leave TEST_CONTAINERS out ({why})")
     from genonaut.testkit import containers  # noqa: PLC0415 - half a second that other sessions save
 
     with containers.running(server) as url:
