@@ -88,6 +88,11 @@ def test_the_secrets_of_each_container_are_made(tmp_path: Path) -> None:
         assert asked == files if name not in {"nats", "valkey"} else not asked, name
 
 
+def test_what_needs_no_secret_has_none() -> None:
+    assert "volumes" not in CONTAINERS["comfyui-simulator"]
+    assert "environment" not in CONTAINERS["comfyui-simulator"]
+
+
 def test_no_container_is_given_a_secret_in_its_environment() -> None:
     secret = re.compile(r"PASSWORD|SECRET|_URL$|TOKEN|KEY")
     harmless = {"OBJECT_STORE_URL", *(f"{service.upper()}_URL" for service in SERVICES)}

@@ -80,7 +80,7 @@ def test_each_process_sees_its_own_secrets_only(deployment) -> None:
     seen = {
         deployment.service_of(each): set(deployment.execute(each, "ls", "/run/secrets").split())
         for each in deployment.running()
-        if deployment.service_of(each) != "comfyui-simulator"  # which needs none
+        if deployment.service_of(each) != "comfyui-simulator"
     }
     own = {"database_url", "nats_url", "api_secret_key"}
     assert seen == {
@@ -92,6 +92,8 @@ def test_each_process_sees_its_own_secrets_only(deployment) -> None:
     }
     for container in deployment.containers("content", "driver"):
         assert "genonaut_admin" not in deployment.execute(container, "cat", "/run/secrets/database_url")
+    (simulator,) = deployment.containers("comfyui-simulator")  # which needs none
+    deployment.execute(simulator, "test", "!", "-e", "/run/secrets")
 
 
 def test_nothing_to_compile_with_is_in_an_image(deployment) -> None:
