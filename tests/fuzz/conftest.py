@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from genonaut.platform.serving import raise_file_limit
 from genonaut.testkit.simulators import Simulator
 from genonaut.testkit.stacks import Stack, running_stack
 
 HEAD_SECONDS = 3
 CONNECTIONS = 1200
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _room_for_sockets() -> None:
+    """The abusers are in this process, and each has a socket of its own."""
+    raise_file_limit()
 
 
 @pytest.fixture(scope="session")
