@@ -4,8 +4,10 @@ schemathesis thinks of them. The same document gives the same requests.
 """
 
 import random
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import requests
@@ -33,40 +35,90 @@ CHECKS = [
     response_schema_conformance,
 ]
 REPEATABLE = {"PUT", "DELETE"}
-Known = Mapping[str, Sequence[Any]]
-"""Values of parameters and fields by name, for things that are there: nobody thinks of them by chance."""
+Known = Mapping[str, Sequence[Any] | Callable[[], Any]]
+"""Values of parameters and fields by name, for things that are there: nobody thinks of them by chance. What is used up
+by its first use is made anew by a function.
+
+`path:name` is only for that path, and `POST path` has whole bodies. The first ones of all belong together.
+"""
 
 
 class Fuzz:
-    """Sends requests of a document to a server and keeps what was wrong, by operation."""
+    """Sends requests of a document to a server and keeps, by operation, the answers and what was wrong."""
 
     def __init__(self, document: dict[str, Any], url: str, *, examples: int, known: Known) -> None:
+        self._document = document
         self._schema = openapi.from_dict(document)
         self._schema.config.generation.update(deterministic=True)
         self._url = url
         self._examples = examples
         self._known = known
-        self.sent = 0
-        self.answered: dict[int, int] = {}
+        self.answers: dict[str, Counter[int]] = {}
+        """How often each status was seen, of every operation of the document."""
         self.wrong: dict[str, str] = {}
 
+    @property
+    def answered(self) -> Counter[int]:
+        """Of all operations together."""
+        return sum(self.answers.values(), Counter())
+
     def run(self) -> None:
-        """Of every operation, `examples` allowed requests and as many forbidden ones; up to the first wrong answer."""
+        """Of every operation a sound request, then `examples` allowed and as many forbidden ones.
+
+        Each kind goes on up to its first wrong answer.
+        """
         with requests.Session() as session:
             for found in self._schema.get_all_operations():
                 if isinstance(found, Err):
                     raise found.err()
                 operation = found.ok()
+                self.answers[operation.label] = Counter()
+                self._try(f"{operation.label} (sound)", partial(self._ask_soundly, operation, session))
                 for mode in GenerationMode:
-                    label = f"{operation.label} ({mode.value})"
-                    try:
-                        # Where everything is allowed, nothing is forbidden.
-                        with suppress(Unsatisfiable):
-                            self._explore(operation.as_strategy(generation_mode=mode), session)
-                    except FailureGroup as failures:
-                        self.wrong[label] = "\n".join(f"{one.title}: {one.message}" for one in failures.exceptions)
-                    except AssertionError as failure:
-                        self.wrong[label] = str(failure)
+                    explore = partial(self._explore, operation.as_strategy(generation_mode=mode), session)
+                    # Where everything is allowed, nothing is forbidden.
+                    with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
+                        self._try(f"{operation.label} ({mode.value})", explore)
+
+    def _try(self, label: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except FailureGroup as failures:
+            self.wrong[label] = "\n".join(f"{one.title}: {one.message}" for one in failures.exceptions)
+        except AssertionError as failure:
+            self.wrong[label] = str(failure)
+
+    def _ask_soundly(self, operation: Any, session: requests.Session) -> None:
+        """The document's own example, about what is there. Nothing when something it needs is not known."""
+        path, described = operation.path, operation.definition.raw
+        given: dict[str, dict[str, Any]] = {"path": {}, "query": {}}
+        for parameter in described.get("parameters", ()):
+            if parameter.get("required"):
+                values = self._known_of(path, parameter["name"]) or parameter["schema"].get("enum")
+                if not values:
+                    return
+                given[parameter["in"]][parameter["name"]] = _first(values)
+        sound = {"path_parameters": given["path"], "query": given["query"]}
+        if contents := described.get("requestBody", {}).get("content"):
+            media_type, content = next(iter(contents.items()))
+            sound |= {"media_type": media_type, "body": self._sound_body(operation.label, path, content["schema"])}
+        self._ask(operation.Case(**sound), session)
+
+    def _sound_body(self, label: str, path: str, schema: dict[str, Any]) -> Any:
+        if label in self._known:
+            return _first(self._known[label])
+        (example, *_) = self._resolved(schema)["examples"]
+        return {
+            name: _first(known) if (known := self._known_of(path, name)) else value for name, value in example.items()
+        }
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            schema = self._document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema
+
+    def _known_of(self, path: str, name: str) -> Sequence[Any] | Callable[[], Any] | None:
+        return self._known.get(f"{path}:{name}") or self._known.get(name)
 
     def _explore(self, strategy: Any, session: requests.Session) -> None:
         dice = random.Random(self._examples)  # noqa: S311 - the same every time
@@ -93,8 +145,7 @@ class Fuzz:
 
     def _ask(self, case: Case[Any], session: requests.Session) -> Response:
         response = case.call(base_url=self._url, session=session, timeout=30)
-        self.sent += 1
-        self.answered[response.status_code] = self.answered.get(response.status_code, 0) + 1
+        self.answers[case.operation.label][response.status_code] += 1
         case.validate_response(response, checks=CHECKS)
         is_problem = "application/problem+json" in response.headers.get("content-type", ())
         if faults := list(faults_of(response.status_code, response.headers, response.json() if is_problem else None)):
@@ -106,9 +157,13 @@ class Fuzz:
         for place in (case.path_parameters, case.query, case.body):
             if isinstance(place, dict):
                 for name in place:
-                    key = f"{case.path}:{name}" if f"{case.path}:{name}" in self._known else name
-                    if key in self._known and dice.random() < 0.5:  # noqa: PLR2004 - half
-                        place[name] = dice.choice(self._known[key])
+                    known = self._known_of(case.path, name)
+                    if known and dice.random() < 0.5:  # noqa: PLR2004 - half
+                        place[name] = known() if callable(known) else dice.choice(known)
+
+
+def _first(known: Sequence[Any] | Callable[[], Any]) -> Any:
+    return known() if callable(known) else known[0]
 
 
 def _told_by(case: Case[Any]) -> str:
