@@ -17,7 +17,8 @@ if wget -qO /dev/null "$health?js-enabled-only=true" && [ "$(df -Pk "$store" | a
     echo "a stream cannot be written: starting again"
     rm -f "$seen"
     kill -TERM 1
+  else
+    touch "$seen"
   fi
-  touch "$seen"
 fi
 exit 1
