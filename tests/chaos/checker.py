@@ -7,7 +7,7 @@ of the code under test is asked whether it was right, but for the rebuild, whose
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,15 @@ def rule(function: Rule) -> Rule:
     return function
 
 
-def check(stack: Stack, promises: Promises, planted: Sequence[Poison], faults: Sequence[Fault]) -> Report:
-    """Everything has to be at rest: no job active, no event on its way."""
-    facts = Facts(stack, promises, planted, faults)
+def check(
+    stack: Stack,
+    promises: Promises,
+    planted: Sequence[Poison],
+    faults: Sequence[Fault],
+    deleted: Mapping[str, float],
+) -> Report:
+    """Everything has to be at rest: no job active, no event on its way. `deleted` is as `Facts` has it."""
+    facts = Facts(stack, promises, planted, faults, deleted)
     report = Report()
     for name, function in RULES.items():
         report.breaks(name, *function(facts))
@@ -245,20 +251,25 @@ def _tables_rebuilt_from_history_equal_the_live_ones(facts: Facts) -> Iterator[s
 
 @rule
 def _dead_letters_are_the_poison(facts: Facts) -> Iterator[str]:
-    wanted = Counter(
-        (durable.name, poison.payload)
+    meant = [
+        (durable, poison)
         for poison in facts.planted
         for durable in DURABLES
         if any(_matches(subject, poison.subject) for subject in durable.filter_subjects())
-    )
-    deleted = {fault.target for fault in facts.faults if fault.kind == "delete-stream"}
-    perhaps = {durable.name for durable in DURABLES if durable.stream.name in deleted}
+    ]
+    wanted = Counter((durable.name, poison.payload) for durable, poison in meant)
+    # A stream takes with it what nobody had read yet, and nothing that came later.
+    perhaps = {
+        (durable.name, poison.payload)
+        for durable, poison in meant
+        if poison.since < facts.deleted.get(durable.stream.name, 0.0)
+    }
     statement = "SELECT consumer, payload, error FROM dead_letters"
     rows = [row for service in (*LOGS, "analytics") for row in facts.stack.sql(service, statement)]
     reasons = {(consumer, bytes(payload)): error for consumer, payload, error in rows}
     found = Counter((consumer, bytes(payload)) for consumer, payload, _ in rows)
     for (consumer, payload), times in (wanted - found).items():
-        if consumer not in perhaps:
+        if (consumer, payload) not in perhaps:
             yield f"{consumer} has not parked {payload[:60]!r} ({times})"
     for (consumer, payload), times in (found - wanted).items():
         yield f"{consumer} parked {times} too many: {reasons[consumer, payload]} {payload[:200]!r}"

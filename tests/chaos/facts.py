@@ -1,7 +1,7 @@
 """What is there when everything has come to rest: the logs, the bus's own messages, and what was promised."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -33,11 +33,20 @@ class Logged:
 class Facts:
     """What is there, each read once."""
 
-    def __init__(self, stack: Stack, promises: Promises, planted: Sequence[Poison], faults: Sequence[Fault]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        promises: Promises,
+        planted: Sequence[Poison],
+        faults: Sequence[Fault],
+        deleted: Mapping[str, float],
+    ) -> None:
+        """`deleted` says when each stream that was deleted was gone for the last time."""
         self.stack = stack
         self.promises = promises
         self.planted = planted
         self.faults = faults
+        self.deleted = deleted
 
     @cached_property
     def logs(self) -> dict[str, list[Logged]]:

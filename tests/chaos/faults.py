@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from chaos.bus import contents, publish_again
 from chaos.links import SIMULATORS, Mode, Network
-from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS
+from genonaut.contracts.streams import CONTENT, DURABLES, GENERATION, GENERATION_WORK, NOTIFICATIONS, REQUESTS, Durable
 from genonaut.platform.bus import Bus, Message, PublishError
 from genonaut.stack.processes import DATABASE_SERVICES
 from genonaut.testkit.disks import SmallDisk
@@ -56,10 +56,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Poison:
-    """A message that nobody can handle."""
+    """A message that nobody can handle. It was stored after `since`, by the clock of `time.monotonic`."""
 
     subject: str
     payload: bytes
+    since: float
 
 
 class Faults:
@@ -67,6 +68,8 @@ class Faults:
 
     def __init__(self, stack: Stack, network: Network, *, disk: SmallDisk | None = None) -> None:
         self.planted: list[Poison] = []
+        self.deleted: dict[str, float] = {}
+        """When each stream was gone for the last time, by the same clock as the poison."""
         self._stack = stack
         self._network = network
         self._disk = disk
@@ -197,7 +200,10 @@ class Faults:
         self._on_bus(work)
 
     def _poison(self, durable_name: str, _: float) -> None:
-        durable = next(durable for durable in DURABLES if durable.name == durable_name)
+        self.poison(next(durable for durable in DURABLES if durable.name == durable_name))
+
+    def poison(self, durable: Durable) -> None:
+        """Some of each sort, of which the durable has to be rid again."""
         subject = next(iter(durable.filter_subjects())).replace("*", "poison")
         mark = uuid4().hex
         payloads = (
@@ -206,8 +212,9 @@ class Faults:
             json.dumps({"specversion": "1.0", "id": mark, "type": "no.such.type", "data": {}}).encode(),
         )
         messages = [Message(subject, payload, f"{mark}-{number}") for number, payload in enumerate(payloads)]
+        since = time.monotonic()
         self._on_bus(lambda bus: bus.publish(durable.stream.name, messages))
-        self.planted += [Poison(subject, payload) for payload in payloads]
+        self.planted += [Poison(subject, payload, since) for payload in payloads]
 
     def _delete_durable(self, durable_name: str, seconds: float) -> None:
         durable = next(durable for durable in DURABLES if durable.name == durable_name)
@@ -217,6 +224,7 @@ class Faults:
 
     def _delete_stream(self, stream: str, seconds: float) -> None:
         self._on_bus(lambda bus: bus.jetstream.delete_stream(stream))
+        self.deleted[stream] = time.monotonic()
         time.sleep(seconds)
         self._provision()
         for service in WRITERS:

@@ -14,7 +14,7 @@ from chaos.faults import Fault, Faults
 from chaos.links import Network
 from chaos.load import Load
 from chaos.planner import PLANNER, environment
-from genonaut.contracts.streams import ANALYTICS_REQUESTS
+from genonaut.contracts.streams import ANALYTICS_REQUESTS, DURABLES
 from genonaut.stack.stackfile import StackFile
 from genonaut.testkit.disks import small_disk
 from genonaut.testkit.stacks import Stack, running_stack
@@ -75,9 +75,9 @@ def run(
     """Loads the platform for so long while the faults happen, lets it come to rest, and checks it."""
     asyncio.run(_live_through(site, schedule, load, seconds, say))
     site.network.heal()
-    unrest = come_to_rest(site.stack, say, patience=patience)
+    unrest = come_to_rest(site, say, patience=patience)
     say("checking")
-    report = check(site.stack, load.promises, site.faults.planted, schedule)
+    report = check(site.stack, load.promises, site.faults.planted, schedule, site.faults.deleted)
     if unrest:
         report.breaks("it comes to rest", unrest)
     return report
@@ -104,8 +104,12 @@ async def _live_through(site: Site, schedule: Sequence[Fault], load: Load, secon
             tasks.create_task(happen(fault))
 
 
-def come_to_rest(stack: Stack, say: Say, *, patience: float) -> str:
-    """Empty when all runs again, every job has ended and every event is handled; else what never came about."""
+def come_to_rest(site: Site, say: Say, *, patience: float) -> str:
+    """Empty when all runs again, every job has ended and every event is handled; else what never came about.
+
+    Every durable gets some poison as soon as all runs: what was planted before may have gone with its stream, this not.
+    """
+    stack = site.stack
     started = time.monotonic()
 
     def is_whole() -> bool:
@@ -123,6 +127,8 @@ def come_to_rest(stack: Stack, say: Say, *, patience: float) -> str:
     say("healed; waiting until the platform is whole")
     try:
         wait_until(is_whole, within=patience, reason="the platform did not become whole again")
+        for durable in DURABLES:
+            site.faults.poison(durable)
         say(f"whole after {time.monotonic() - started:.1f} s; waiting for {unfinished()} jobs")
         wait_until(lambda: unfinished() == 0, within=patience, reason="some jobs never end, or are never published")
         stack.settle(within=patience)

@@ -109,6 +109,16 @@ def ack_before_commit() -> None:
 
 
 @mutant
+def no_dead_letter() -> None:
+    """What cannot be handled is taken off the stream's hands, and that is that."""
+
+    async def drop(_self: ConsumerLoop, message: Msg, _: Exception, **__: Any) -> None:
+        await message.term()
+
+    ConsumerLoop._bury = drop  # type: ignore[assignment, method-assign]
+
+
+@mutant
 def float_sums() -> None:
     """Durations are added up in seconds, and turned into whole microseconds in the end."""
     from genonaut.analytics.routes import domain

@@ -12,7 +12,7 @@ from chaos.faults import Fault
 from chaos.load import Load
 from chaos.matrix import platform_under_test, run
 from chaos.mutants import MUTANTS
-from genonaut.contracts.streams import GENERATION_DRIVERS
+from genonaut.contracts.streams import DURABLES, GENERATION_DRIVERS
 from genonaut.platform.provisioning import ensure_durable
 
 
@@ -35,8 +35,15 @@ LATE_COMMITS = Trial(faults=[Fault(0.5, "commit-late", service, 5.0) for service
 NO_DATABASE = Trial(faults=[Fault(2.0, "no-database", "content", 3.0)])
 NO_BUS = Trial(faults=[Fault(3.0, "cut", "nats", 2.0)])
 REPEATS = Trial(faults=[Fault(6.0, "shuffle", stream, 0.0) for stream in ("CONTENT", "GENERATION", "REQUESTS")])
+POISON = Trial(
+    faults=[
+        Fault(0.2, "delete-stream", "GENERATION", 0.0),
+        *(Fault(7.0, "poison", durable.name, 0.0) for durable in DURABLES),
+    ]
+)
+"""The stream is deleted before, which excuses nothing that came later."""
 NOTHING = Trial()
-ALL_OF_IT = Trial(faults=[*LATE_COMMITS.faults, *NO_DATABASE.faults, *NO_BUS.faults, *REPEATS.faults])
+ALL_OF_IT = Trial(faults=[*LATE_COMMITS.faults, *NO_DATABASE.faults, *NO_BUS.faults, *REPEATS.faults, *POISON.faults])
 LONG_JOBS = Trial(rate=1.5, steps=200, patience=60.0, most_takes=1, sign_of_life=timedelta(seconds=5))
 """Each takes 6 s and more, and may be taken up once."""
 IMPATIENT = 10.0
@@ -48,6 +55,7 @@ BREAKS = {
     "position-reader": (LATE_COMMITS, UNTOLD),
     "no-inbox": (REPEATS, "route rollups are a recount"),
     "ack-before-commit": (NO_DATABASE, "completed means that the pictures are items"),
+    "no-dead-letter": (POISON, "dead letters are the poison"),
     "float-sums": (NOTHING, "route rollups are a recount"),
     "no-heartbeat": (LONG_JOBS, "a job ends as it was asked"),
 }
