@@ -233,6 +233,7 @@ def _the_bus_is_as_it_was_provisioned(facts: Facts) -> Iterator[str]:
 
 
 rule(recount.generation_rollups_are_a_recount)
+rule(recount.requests_are_counted)
 rule(recount.route_rollups_are_a_recount)
 
 

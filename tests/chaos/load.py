@@ -23,6 +23,7 @@ OK, NOT_FOUND, INTERNAL_ERROR = 200, 404, 500
 ENDS = {"completed", "failed", "cancelled"}
 WATCHED = 0.3
 """Of the jobs."""
+MARKS = 20
 AGAIN_SECONDS = 0.5
 """Before somebody whose stream broke comes back."""
 
@@ -54,10 +55,20 @@ class Promises:
     """Jobs whose cancel got no clear answer."""
     items: dict[int, Promise] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    """Users that nobody else has named, each of one request that was answered when all was well."""
     watched: int = 0
     """Jobs that somebody watched to their end."""
     answers: Counter[str] = field(default_factory=Counter)
     """By status code, or the name of the error of those that never came."""
+
+
+def leave_marks(api: httpx.Client, promises: Promises) -> None:
+    """Asks as people who do not exist, so that each request can be recognised where it is counted."""
+    for _ in range(MARKS):
+        mark = str(uuid4())
+        api.get("/api/v1/notifications", params={"user_id": mark})
+        promises.marks.append(mark)
 
 
 class Load:

@@ -12,7 +12,7 @@ import httpx
 from chaos.checker import Report, check
 from chaos.faults import Fault, Faults
 from chaos.links import Network
-from chaos.load import Load
+from chaos.load import Load, Promises, leave_marks
 from chaos.planner import PLANNER, environment
 from genonaut.contracts.streams import ANALYTICS_REQUESTS, DURABLES
 from genonaut.stack.stackfile import StackFile
@@ -75,7 +75,7 @@ def run(
     """Loads the platform for so long while the faults happen, lets it come to rest, and checks it."""
     asyncio.run(_live_through(site, schedule, load, seconds, say))
     site.network.heal()
-    unrest = come_to_rest(site, say, patience=patience)
+    unrest = come_to_rest(site, load.promises, say, patience=patience)
     say("checking")
     report = check(site.stack, load.promises, site.faults.planted, schedule, site.faults.deleted)
     if unrest:
@@ -104,10 +104,11 @@ async def _live_through(site: Site, schedule: Sequence[Fault], load: Load, secon
             tasks.create_task(happen(fault))
 
 
-def come_to_rest(site: Site, say: Say, *, patience: float) -> str:
+def come_to_rest(site: Site, promises: Promises, say: Say, *, patience: float) -> str:
     """Empty when all runs again, every job has ended and every event is handled; else what never came about.
 
     Every durable gets some poison as soon as all runs: what was planted before may have gone with its stream, this not.
+    Requests of its own then show whether they are still counted.
     """
     stack = site.stack
     started = time.monotonic()
@@ -129,13 +130,14 @@ def come_to_rest(site: Site, say: Say, *, patience: float) -> str:
         wait_until(is_whole, within=patience, reason="the platform did not become whole again")
         for durable in DURABLES:
             site.faults.poison(durable)
+        leave_marks(stack.api, promises)
         say(f"whole after {time.monotonic() - started:.1f} s; waiting for {unfinished()} jobs")
         wait_until(lambda: unfinished() == 0, within=patience, reason="some jobs never end, or are never published")
         stack.settle(within=patience)
         time.sleep(QUIET_SECONDS)
         wait_until(counted, within=patience, reason="some requests are never counted")
-    except AssertionError as never:
-        return str(never)
+    except (AssertionError, httpx.TransportError) as never:
+        return str(never) or repr(never)
     say(f"at rest after {time.monotonic() - started:.1f} s")
     return ""
 

@@ -119,6 +119,17 @@ def no_dead_letter() -> None:
 
 
 @mutant
+def no_measurement() -> None:
+    """The gateway tells nobody what it served."""
+    from genonaut.gateway.traffic.capture import Capture
+
+    def ignore(_self: Capture, _served: Any) -> None:
+        return None
+
+    Capture.__call__ = ignore  # type: ignore[assignment, method-assign]
+
+
+@mutant
 def float_sums() -> None:
     """Durations are added up in seconds, and turned into whole microseconds in the end."""
     from genonaut.analytics.routes import domain

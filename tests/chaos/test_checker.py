@@ -56,6 +56,7 @@ BREAKS = {
     "no-inbox": (REPEATS, "route rollups are a recount"),
     "ack-before-commit": (NO_DATABASE, "completed means that the pictures are items"),
     "no-dead-letter": (POISON, "dead letters are the poison"),
+    "no-measurement": (NOTHING, "requests are counted"),
     "float-sums": (NOTHING, "route rollups are a recount"),
     "no-heartbeat": (LONG_JOBS, "a job ends as it was asked"),
 }
