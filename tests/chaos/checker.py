@@ -23,6 +23,10 @@ from genonaut.testkit.stacks import Stack
 
 HARMFUL_TO_JOBS = {"driver", "comfyui-simulator", "nats", "postgres", "generation", "generation-drivers"}
 """A job may fail because of what was done to these; to no others."""
+MOST_LOST = 1 / 3
+"""Of the accepted jobs, by workers to which something was done: most are taken up again and end well."""
+FLOORS = {"jobs accepted": 20, "jobs completed": 10, "items accepted": 3, "notifications": 5, "requests counted": 100}
+"""What a look has to be at, at least; by the names of `Report.counts`."""
 MOST_SHOWN = 5
 
 
@@ -60,13 +64,22 @@ def check(
     planted: Sequence[Poison],
     faults: Sequence[Fault],
     deleted: Mapping[str, float],
+    *,
+    floors: Mapping[str, int] = FLOORS,
 ) -> Report:
-    """Everything has to be at rest: no job active, no event on its way. `deleted` is as `Facts` has it."""
+    """Everything has to be at rest: no job active, no event on its way. `deleted` is as `Facts` has it.
+
+    Where there is less than `floors` say, nothing was shown.
+    """
     facts = Facts(stack, promises, planted, faults, deleted)
     report = Report()
     for name, function in RULES.items():
         report.breaks(name, *function(facts))
     report.counts = _counts(facts)
+    few = [name for name, least in floors.items() if report.counts[name] < least]
+    report.breaks(
+        "there is enough to look at", *(f"{name}: {report.counts[name]} of at least {floors[name]}" for name in few)
+    )
     return report
 
 
@@ -81,6 +94,7 @@ def _counts(facts: Facts) -> dict[str, int]:
         "jobs watched to their end": promises.watched,
         "jobs in the log": len(facts.ends),
         **{f"jobs {end}": ends[end] for end in ENDS.values()},
+        "jobs lost by workers": len(facts.lost),
         "items accepted": len(promises.items),
         "events in the logs": sum(map(len, facts.logs.values())),
         **{f"messages in {name}": len(messages) for name, messages in facts.streams.items()},
@@ -116,7 +130,10 @@ def _a_job_ends_once(facts: Facts) -> Iterator[str]:
 
 @rule
 def _a_job_ends_as_it_was_asked(facts: Facts) -> Iterator[str]:
-    """Cancelled when that was accepted; failed only for a reason of its own or because of a fault that explains it."""
+    """Cancelled when that was accepted; failed only for a reason of its own or because of a fault that explains it.
+
+    Faults explain some of the failures, never most.
+    """
     explained = bool(facts.touched() & HARMFUL_TO_JOBS)
     for job in facts.promises.jobs:
         end = next(iter(facts.ends.get(job, [])), None)
@@ -131,6 +148,8 @@ def _a_job_ends_as_it_was_asked(facts: Facts) -> Iterator[str]:
             kind = end.data["error_type"]
             if kind not in {"unsupported_job_type", "worker_lost"} or (kind == "worker_lost" and not explained):
                 yield f"job {job} failed: {kind}, {end.data['error_message']}"
+    if len(facts.lost) > MOST_LOST * len(facts.promises.jobs):
+        yield f"workers lost {len(facts.lost)} of {len(facts.promises.jobs)} jobs"
 
 
 @rule
@@ -243,11 +262,14 @@ def _tables_rebuilt_from_history_equal_the_live_ones(facts: Facts) -> Iterator[s
     try:
         reports = json.loads(ran.stdout)
     except ValueError:
-        yield f"the rebuild said {ran.stdout[-500:]} {ran.stderr[-500:]}"
-        return
+        reports = []
+    if ran.returncode or not reports:
+        yield f"the rebuild ended with {ran.returncode} and said {ran.stdout[-500:]} {ran.stderr[-500:]}"
     for report in reports:
-        if not report["equal"]:
+        if not report["equal"] or report["failed"]:
             yield f"{report}"
+    if not any(report["events"] for report in reports):
+        yield "nothing was rebuilt"
 
 
 @rule

@@ -75,6 +75,16 @@ class Facts:
         return {job: ends[0] for job, ends in self.ends.items() if ends and ENDS[ends[0].type] == "completed"}
 
     @cached_property
+    def lost(self) -> set[int]:
+        """Accepted jobs whose worker was not heard of again."""
+        return {
+            job
+            for job in self.promises.jobs
+            for end in self.ends.get(job, [])
+            if end.type == "generation.job.failed" and end.data["error_type"] == "worker_lost"
+        }
+
+    @cached_property
     def streams(self) -> dict[str, list[dict[str, Any]]]:
         """The envelopes on the bus; what is not one is left out."""
 

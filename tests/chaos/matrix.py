@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from chaos.checker import Report, check
+from chaos.checker import FLOORS, Report, check
 from chaos.faults import Fault, Faults
 from chaos.links import Network
 from chaos.load import Load, Promises, leave_marks
@@ -71,13 +71,14 @@ def run(
     seconds: float,
     say: Say,
     patience: float = PATIENCE,
+    floors: Mapping[str, int] = FLOORS,
 ) -> Report:
     """Loads the platform for so long while the faults happen, lets it come to rest, and checks it."""
     asyncio.run(_live_through(site, schedule, load, seconds, say))
     site.network.heal()
     unrest = come_to_rest(site, load.promises, say, patience=patience)
     say("checking")
-    report = check(site.stack, load.promises, site.faults.planted, schedule, site.faults.deleted)
+    report = check(site.stack, load.promises, site.faults.planted, schedule, site.faults.deleted, floors=floors)
     if unrest:
         report.breaks("it comes to rest", unrest)
     return report
