@@ -7,7 +7,7 @@ of the code under test is asked whether it was right, but for the rebuild, whose
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from chaos import recount
 from chaos.facts import ENDS, LOGS, Facts
 from chaos.faults import Fault, Poison
-from chaos.load import NOT_FOUND, Promises
+from chaos.load import INVALID, NOT_FOUND, OK, Promises
 from genonaut.contracts.streams import DURABLES, STREAMS, stream_of
 from genonaut.platform.bus import Bus
 from genonaut.testkit.stacks import Stack
@@ -27,6 +27,7 @@ MOST_LOST = 1 / 3
 """Of the accepted jobs, by workers to which something was done: most are taken up again and end well."""
 FLOORS = {"jobs accepted": 20, "jobs completed": 10, "items accepted": 3, "notifications": 5, "requests counted": 100}
 """What a look has to be at, at least; by the names of `Report.counts`."""
+MOST_ASKED_FOR = 30
 MOST_SHOWN = 5
 
 
@@ -300,33 +301,60 @@ def _dead_letters_are_the_poison(facts: Facts) -> Iterator[str]:
 
 @rule
 def _nobody_sees_what_is_anothers(facts: Facts) -> Iterator[str]:
-    get = facts.stack.api.get
-    private = {
-        row[0]: row[1]
-        for row in facts.stack.sql("content", "SELECT id, creator_id::text FROM content_items_all WHERE is_private")
-    }
-    for viewer in facts.promises.people:
-        shown = _all_items(facts.stack, viewer.id)
-        for item in shown & private.keys():
-            if private[item] != viewer.id:
-                yield f"the gallery shows {viewer.id} the private item {item}"
-        hidden = {item for item, owner in private.items() if owner == viewer.id} - shown
-        if hidden:
-            yield f"the gallery hides {len(hidden)} of their own items from {viewer.id}"
-    if _all_items(facts.stack, None) & private.keys():
-        yield "the gallery shows private items to strangers"
-    for item, owner in list(private.items())[:30]:
+    """Others and strangers are told that it does not exist; owners see all of it."""
+    items = dict(facts.stack.sql("content", "SELECT id, creator_id::text FROM content_items_all WHERE is_private"))
+    jobs = dict(facts.stack.sql("generation", "SELECT id, user_id::text FROM generation_jobs WHERE is_private"))
+    told = dict(facts.stack.sql("notifications", "SELECT id, user_id::text FROM user_notifications"))
+    yield from _listed(facts, "/api/v1/content", items)
+    yield from _listed(facts, "/api/v1/generation-jobs", jobs)
+    for status in ENDS.values():
+        yield from _listed(facts, f"/api/v1/generation-jobs/by-status/{status}", jobs, all_of_theirs=False)
+    yield from _listed(facts, "/api/v1/notifications", told, strangers=False)
+    yield from _shown(facts, "/api/v1/content/{}", items)
+    yield from _shown(facts, "/api/v1/generation-jobs/{}", jobs)
+    yield from _shown(facts, "/api/v1/generation-jobs/{}/events", jobs)
+    yield from _shown(facts, "/api/v1/notifications/{}", told, strangers={NOT_FOUND, INVALID})
+
+
+def _listed(
+    facts: Facts, path: str, owners: Mapping[int, str], *, strangers: bool = True, all_of_theirs: bool = True
+) -> Iterator[str]:
+    """`owners` has all that is private. `strangers` may ask, too; a list need not have `all_of_theirs`."""
+    for viewer in [person.id for person in facts.promises.people] + ([None] if strangers else []):
+        shown = _all(facts.stack, path, viewer)
+        for each in shown & owners.keys():
+            if owners[each] != viewer:
+                yield f"{path} shows {viewer} the private {each}"
+        hidden = {each for each, owner in owners.items() if owner == viewer} - shown
+        if hidden and all_of_theirs:
+            yield f"{path} hides {len(hidden)} of their own from {viewer}"
+
+
+def _shown(
+    facts: Facts, path: str, owners: Mapping[int, str], *, strangers: Container[int] = frozenset({NOT_FOUND})
+) -> Iterator[str]:
+    """Some of `owners`, one by one. What `strangers` without a name are to be answered differs."""
+    for each, owner in list(owners.items())[:MOST_ASKED_FOR]:
         another = next(person.id for person in facts.promises.people if person.id != owner)
-        for who in ({"user_id": another}, {}):
-            if get(f"/api/v1/content/{item}", params=who).status_code != NOT_FOUND:
-                yield f"the private item {item} is shown to {who}"
+        if (status := _status(facts.stack, path.format(each), owner)) != OK:
+            yield f"{path.format(each)} answers its owner with {status}"
+        if (status := _status(facts.stack, path.format(each), another)) != NOT_FOUND:
+            yield f"{path.format(each)} answers {another} with {status}"
+        if (status := _status(facts.stack, path.format(each), None)) not in strangers:
+            yield f"{path.format(each)} answers a stranger with {status}"
 
 
-def _all_items(stack: Stack, viewer: str | None) -> set[int]:
+def _status(stack: Stack, path: str, viewer: str | None) -> int:
+    # Of a stream of events, too, which may go on for ever.
+    with stack.api.stream("GET", path, params={"user_id": viewer} if viewer else {}) as answer:
+        return answer.status_code
+
+
+def _all(stack: Stack, path: str, viewer: str | None) -> set[int]:
     seen: set[int] = set()
     query: dict[str, Any] = {"page_size": 100} | ({"user_id": viewer} if viewer else {})
     while True:
-        page = stack.json("GET", "/api/v1/content", params=query)
+        page = stack.json("GET", path, params=query)
         seen |= {item["id"] for item in page["items"]}
         if not page["pagination"]["has_next"]:
             return seen

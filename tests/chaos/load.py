@@ -19,7 +19,7 @@ import httpx
 TAGS = ("sea", "night-sky", "oil-painting", "portrait", "forest", "city")
 TIMEOUT = 6.0
 PEOPLE = 6
-OK, NOT_FOUND, INTERNAL_ERROR = 200, 404, 500
+OK, NOT_FOUND, INVALID, INTERNAL_ERROR = 200, 404, 422, 500
 ENDS = {"completed", "failed", "cancelled"}
 WATCHED = 0.3
 """Of the jobs."""

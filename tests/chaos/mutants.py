@@ -130,6 +130,23 @@ def no_measurement() -> None:
 
 
 @mutant
+def no_privacy() -> None:
+    """Who knows a job's number sees it."""
+    from genonaut.generation.jobs import api, queries
+    from genonaut.generation.jobs.schemas import Job
+    from genonaut.platform.http.errors import NotFoundError
+
+    async def job(runtime: Any, job_id: int, _viewer: Any) -> Job:
+        async with runtime.database.reading() as connection:
+            row = await queries.by_id(connection, job_id)
+        if row is None:
+            raise NotFoundError(f"There is no generation job {job_id}")
+        return Job.model_validate(row)
+
+    api._job = job  # type: ignore[assignment]
+
+
+@mutant
 def float_sums() -> None:
     """Durations are added up in seconds, and turned into whole microseconds in the end."""
     from genonaut.analytics.routes import domain

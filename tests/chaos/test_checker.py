@@ -65,6 +65,7 @@ BREAKS = {
     "ack-before-commit": (NO_DATABASE, "completed means that the pictures are items"),
     "no-dead-letter": (POISON, "dead letters are the poison"),
     "no-measurement": (NOTHING, "requests are counted"),
+    "no-privacy": (NOTHING, "nobody sees what is anothers"),
     "float-sums": (NOTHING, "route rollups are a recount"),
     "no-heartbeat": (LONG_JOBS, "a job ends as it was asked"),
 }
