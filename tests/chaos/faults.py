@@ -30,6 +30,8 @@ WRITERS = ("content", "generation", "notifications")
 RESTORED = (CONTENT, GENERATION, GENERATION_WORK, NOTIFICATIONS)
 """Streams that come back after a loss: from an event log, or because somebody looks for what is missing."""
 LONGEST_PAUSE = 4.0
+LONGEST_STOP = 12.0
+"""Longer than a lease and an `ack_wait`: who goes on then finds that others have done its work."""
 MOST_REPEATED = 300
 FULL_SECONDS = 3.0
 """A disk has to be full while somebody writes."""
@@ -52,6 +54,10 @@ class Fault:
     def read(cls, lines: Iterable[str]) -> list[Self]:
         """What `str` wrote, one on a line."""
         return [cls(**json.loads(line)) for line in lines if line.strip().startswith("{")]
+
+
+def _longest(kind: str) -> float:
+    return LONGEST_STOP if kind == "stop" else LONGEST_PAUSE
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Faults:
         chosen = [each for one in rounds for each in one][:count]
         apart = seconds / count
         return [
-            Fault(round(number * apart, 2), kind, target, round(drawn.uniform(0.5, LONGEST_PAUSE), 2))
+            Fault(round(number * apart, 2), kind, target, round(drawn.uniform(0.5, _longest(kind)), 2))
             for number, (kind, target) in enumerate(chosen)
         ]
 
