@@ -5,12 +5,15 @@ import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
 
 import pytest
 
 from genonaut.contracts import EVENTS
 from genonaut.contracts.streams import DURABLES, GENERATION_DRIVERS
+from genonaut.gateway.live import api as live
+from genonaut.gateway.system import api as system
 from genonaut.platform.provisioning import SERVICES
 from genonaut.platform.replay_cli import everything
 from genonaut.platform.service_cli import load_service
@@ -55,6 +58,20 @@ def test_a_table_belongs_to_one_projection() -> None:
     for name in SERVICES:
         tables = [table.name for projection in load_service(name).projections for table in projection.tables]
         assert len(set(tables)) == len(tables), name
+
+
+def test_what_requests_depend_on_is_called_in_place() -> None:
+    """FastAPI sends plain functions to a thread and back, which costs more than most of them do."""
+    routers = [router for name in SERVICES for router in load_service(name).routers]
+    waiting = [route.dependant for router in [*routers, system.router, live.router] for route in router.routes]
+    called = []
+    for dependant in waiting:  # grows meanwhile
+        called.append(dependant.call)
+        waiting += dependant.dependencies
+
+    assert len(called) > 50
+    plain = {call for call in called if not (iscoroutinefunction(call) or isasyncgenfunction(call))}
+    assert plain == set()
 
 
 def test_replay_knows_every_service_with_a_database() -> None:

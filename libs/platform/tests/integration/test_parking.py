@@ -102,23 +102,25 @@ async def test_an_unknown_version_is_parked_not_guessed_at(toy, greetings_consum
     assert (await toy.letters())[0].error.startswith("UnknownEventError")
 
 
-async def test_a_parked_letter_is_parked_once(toy) -> None:
-    async def park() -> None:
-        async with toy.database.transaction() as connection:
-            await dead_letters.park(
-                connection,
-                consumer="c",
-                stream_sequence=1,
-                stored_at=toy.clock.now,
-                subject="s",
-                headers={},
-                payload=b"\x00\xff",
-                error="nul \x00 in it",
-                deliveries=1,
-            )
+async def park(toy, error: str) -> None:
+    """The same letter every time, of bytes that Postgres keeps nowhere but in a bytea."""
+    async with toy.database.transaction() as connection:
+        await dead_letters.park(
+            connection,
+            consumer="c",
+            stream_sequence=1,
+            stored_at=toy.clock.now,
+            subject="s\x00",
+            headers={"k\x00": "\x00"},
+            payload=b"\x00\xff",
+            error=error,
+            deliveries=1,
+        )
 
-    await park()
-    await park()
+
+async def test_a_parked_letter_is_parked_once(toy) -> None:
+    await park(toy, "nul \x00 in it")
+    await park(toy, "nul \x00 in it")
 
     (letter,) = await toy.letters()
     assert letter.payload == b"\x00\xff"
@@ -129,32 +131,14 @@ async def test_a_parked_letter_is_parked_once(toy) -> None:
 
 
 async def test_a_parked_letter_that_fails_again_waits_again(toy) -> None:
-    async def park(error: str) -> None:
-        async with toy.database.transaction() as connection:
-            await dead_letters.park(
-                connection,
-                consumer="c",
-                stream_sequence=1,
-                stored_at=toy.clock.now,
-                subject="s\x00",
-                headers={"k\x00": "\x00"},
-                payload=b"",
-                error=error,
-                deliveries=1,
-            )
-
-    await park("first")
+    await park(toy, "first")
     async with toy.database.transaction() as connection:
-        await dead_letters.mark_redriven(connection, (await letters_of(connection))[0].id, toy.clock.now)
+        await dead_letters.mark_redriven(connection, (await dead_letters.waiting(connection))[0].id, toy.clock.now)
     assert await toy.letters() == []
 
-    await park("second")
+    await park(toy, "second")
 
     assert [letter.error for letter in await toy.letters()] == ["second"]
-
-
-async def letters_of(connection) -> list[dead_letters.DeadLetter]:
-    return await dead_letters.waiting(connection)
 
 
 async def test_poison_of_a_stream_made_anew_is_parked_beside_the_old_one(toy) -> None:
