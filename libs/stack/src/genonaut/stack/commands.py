@@ -34,7 +34,8 @@ def up(
     """Start Postgres, NATS, Valkey and all services; returns when everything is ready."""
     stack = LocalStack()
     if foreground:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for asked in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore the first
+            signal.signal(asked, signal.default_int_handler)
     with explained():
         try:
             started = time.monotonic()
