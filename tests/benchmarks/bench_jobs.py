@@ -48,7 +48,7 @@ WARM = 64
 async def register(bus: Bus) -> UUID:
     """A user, of whom generation knows."""
     user_id = uuid4()
-    event = UserRegistered(user_id=user_id, username="ada", email="ada@example.org")
+    event = UserRegistered(number=1, user_id=user_id, username="ada", email="ada@example.org")
     envelope = Envelope.of(
         event,
         id=uuid4(),

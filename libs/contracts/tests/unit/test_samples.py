@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from genonaut.contracts import EVENTS, Envelope
+from genonaut.contracts.content import TagCreated, UserRegistered
+from genonaut.contracts.content.numbers import LARGEST
 from genonaut.contracts.generation import JobCompleted
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -36,6 +38,17 @@ def test_a_sample_of_the_current_version_says_all_that_the_class_says(name: str)
     event = Envelope.from_json(json.dumps(sample).encode()).event()
 
     assert event.model_dump(mode="json") == sample["data"]
+
+
+@pytest.mark.parametrize("name", ["content.tag.created", "content.user.registered"])
+def test_what_had_no_number_gets_one_below_zero_always_the_same(name: str) -> None:
+    old = Envelope.from_json((SAMPLES / f"{name}.v1.json").read_bytes())
+
+    event = old.event()
+
+    assert isinstance(event, TagCreated | UserRegistered)
+    assert -LARGEST <= event.number < 0
+    assert old.event() == event
 
 
 def test_a_completed_job_of_version_1_has_its_one_image_in_the_list() -> None:

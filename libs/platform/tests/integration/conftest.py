@@ -101,7 +101,7 @@ class Toy:
         return self.platform.running(service, nats_url=self.platform.nats_url)
 
     async def register(self, user_id: UUID) -> None:
-        event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
+        event = UserRegistered(number=1, user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
         await self.store.execute(PERSON, user_id, event)
 
     async def change(self, user_id: UUID) -> None:
@@ -121,7 +121,7 @@ class Toy:
     @staticmethod
     def envelope(user_id: UUID, *, sequence: int = 1, correlation: str = "request-1") -> Envelope:
         """Of the registration of this user."""
-        event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
+        event = UserRegistered(number=1, user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
         return enveloped(event, user_id, sequence=sequence, correlationid=correlation)
 
     async def publish(

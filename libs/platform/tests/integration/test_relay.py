@@ -57,7 +57,7 @@ async def test_a_backlog_larger_than_a_batch_goes_out_whole(toy) -> None:
     async with toy.database.transaction() as connection:
         for _ in range(300):
             user = uuid4()
-            event = UserRegistered(user_id=user, username=f"u{user.hex}", email="a@example.org")
+            event = UserRegistered(number=1, user_id=user, username=f"u{user.hex}", email="a@example.org")
             await toy.store.append(connection, "user", str(user), 0, [event])
 
     async with relaying(toy):
@@ -86,7 +86,7 @@ async def test_what_was_published_before_a_crash_is_not_doubled_after_it(toy) ->
 
 async def test_a_transaction_that_commits_late_is_not_skipped(toy) -> None:
     slow, fast = uuid4(), uuid4()
-    event = UserRegistered(user_id=slow, username="slow", email="a@example.org")
+    event = UserRegistered(number=1, user_id=slow, username="slow", email="a@example.org")
     async with relaying(toy):
         async with toy.database.transaction() as connection:
             await toy.store.append(connection, "user", str(slow), 0, [event])  # takes the lower position
@@ -185,12 +185,14 @@ async def test_an_event_that_the_bus_would_refuse_does_not_get_into_the_log(toy,
     fits = (MAX_EVENT_BYTES - 200) // len(letter.encode())
     small, large = uuid4(), uuid4()
     await toy.store.execute(
-        toy.person, small, UserRegistered(user_id=small, username=letter * fits, email="a@example.org")
+        toy.person, small, UserRegistered(number=1, user_id=small, username=letter * fits, email="a@example.org")
     )
 
     with pytest.raises(EventTooLargeError):
         await toy.store.execute(
-            toy.person, large, UserRegistered(user_id=large, username=letter * (fits + 200), email="a@example.org")
+            toy.person,
+            large,
+            UserRegistered(number=1, user_id=large, username=letter * (fits + 200), email="a@example.org"),
         )
 
     assert toy.platform.bus.client.max_payload == 1024 * 1024

@@ -95,7 +95,7 @@ async def test_a_transaction_that_commits_late_is_not_missed(toy, people) -> Non
     from genonaut.contracts.content import UserRegistered
 
     async with toy.database.transaction() as connection:
-        event = UserRegistered(user_id=slow, username="slow", email="a@example.org")
+        event = UserRegistered(number=1, user_id=slow, username="slow", email="a@example.org")
         await toy.store.append(connection, "user", str(slow), 0, [event])
         rebuilding = asyncio.create_task(people.run(swap=False, progress=ignore_progress))
         await asyncio.sleep(0.3)  # it waits for us: what is shown is that it does not finish

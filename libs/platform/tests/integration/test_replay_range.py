@@ -28,7 +28,7 @@ async def publish(toy, *payloads: bytes) -> None:
 
 def registered_at(time: datetime) -> bytes:
     user = uuid4()
-    event = UserRegistered(user_id=user, username="u", email="a@example.org")
+    event = UserRegistered(number=1, user_id=user, username="u", email="a@example.org")
     return enveloped(event, user, time=time).to_json()
 
 

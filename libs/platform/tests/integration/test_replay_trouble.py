@@ -145,7 +145,7 @@ def poisonous(greetings_projection) -> Projection:
 def poison(person):
     def command():
         user = uuid4()
-        return person, user, UserRegistered(user_id=user, username="poison", email="a@example.org")
+        return person, user, UserRegistered(number=1, user_id=user, username="poison", email="a@example.org")
 
     return command
 

@@ -29,7 +29,7 @@ def service(person, people_projection, greetings_projection) -> Service[ToySetti
 
     @router.post("/people/{user_id}", status_code=201)
     async def register(user_id: UUID, runtime: RuntimeDep) -> dict[str, int]:
-        event = UserRegistered(user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
+        event = UserRegistered(number=1, user_id=user_id, username=f"u{user_id.hex[:8]}", email="a@example.org")
         outcome = await runtime.store.execute(person, user_id, event)
         return {"appended": len(outcome.appended)}
 

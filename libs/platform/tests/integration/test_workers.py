@@ -21,7 +21,7 @@ from genonaut.testkit.waiting import eventually
 
 async def publish(toy) -> UUID:
     user = uuid4()
-    envelope = enveloped(UserRegistered(user_id=user, username="ada", email="a@example.org"), user)
+    envelope = enveloped(UserRegistered(number=1, user_id=user, username="ada", email="a@example.org"), user)
     message = Message("content.user.registered", envelope.to_json(), str(envelope.id))
     await toy.platform.bus.publish("CONTENT", [message])
     return user

@@ -12,7 +12,7 @@ from genonaut.contracts.content import UserRegistered
 from genonaut.platform.projections import Projection
 from genonaut.testkit.projections import TablesOf, at, minute
 
-ADA = UserRegistered(user_id=UUID(int=1), username="ada", email="ada@example.org")
+ADA = UserRegistered(number=1, user_id=UUID(int=1), username="ada", email="ada@example.org")
 
 # Every service has this one; here it only holds what the projection below puts there.
 inbox = Table(

@@ -179,7 +179,7 @@ async def test_a_job_of_nobody_is_parked_and_redriven_when_there_is_somebody(gal
     assert letter.error.startswith("UnknownCreatorError")
     assert await gallery.ids("/content") == []
 
-    await gallery.runtime.store.execute(USER, stranger, Register(stranger, "late", "late@example.org"))
+    await gallery.runtime.store.execute(USER, stranger, Register(stranger, 1, "late", "late@example.org"))
     assert await redrive(gallery.runtime, letter.id) is None
 
     assert [item["creator_username"] for item in (await gallery.get("/content"))["items"]] == ["late"]

@@ -40,7 +40,7 @@ async def tables(tables_of):
 
 def registered(user_id, username, **preferences) -> UserRegistered:
     return UserRegistered(
-        user_id=user_id, username=username, email=f"{username.lower()}@example.org", preferences=preferences
+        number=1, user_id=user_id, username=username, email=f"{username.lower()}@example.org", preferences=preferences
     )
 
 
@@ -75,8 +75,8 @@ async def test_users_are_as_they_registered_and_their_preferences_are_merged_key
 
 async def test_a_user_name_or_an_address_that_is_taken_is_refused(tables) -> None:
     await tables.given(users_projection, at(1, registered(ADA, "Ada")))
-    same_name = UserRegistered(user_id=BOB, username="aDA", email="bob@example.org")
-    same_address = UserRegistered(user_id=BOB, username="bob", email="ada@example.org")
+    same_name = UserRegistered(number=1, user_id=BOB, username="aDA", email="bob@example.org")
+    same_address = UserRegistered(number=1, user_id=BOB, username="bob", email="ada@example.org")
 
     for event, index in ((same_name, "ix_users_username"), (same_address, "ix_users_email")):
         with pytest.raises(IntegrityError, match=index):
@@ -97,7 +97,7 @@ def tag(tag_id, slug, *, is_private=False, created_at, updated_at):
 
 
 def tag_created(tag_id, slug, *, is_private=False) -> TagCreated:
-    return TagCreated(tag_id=tag_id, slug=slug, name=slug.title(), is_private=is_private)
+    return TagCreated(number=1, tag_id=tag_id, slug=slug, name=slug.title(), is_private=is_private)
 
 
 async def test_a_tag_is_for_everybody_as_old_and_called_as_its_publication_says(tables) -> None:

@@ -86,22 +86,22 @@ def test_what_can_name_no_tag_is_looked_for_in_vain_and_not_refused() -> None:
 
 
 def test_a_tag_is_created_once() -> None:
-    assert TAG.decide(Create("art", "Art"), given()) == [TagCreated(tag_id=ART, slug="art", name="Art")]
-    assert TAG.decide(Create("art", "Other"), given(TagCreated(tag_id=ART, slug="art", name="Art"))) == []
+    assert TAG.decide(Create("art", "Art", 1), given()) == [TagCreated(number=1, tag_id=ART, slug="art", name="Art")]
+    assert TAG.decide(Create("art", "Other", 2), given(TagCreated(number=1, tag_id=ART, slug="art", name="Art"))) == []
 
 
 def test_a_private_tag_is_published_once() -> None:
-    private = TagCreated(tag_id=ART, slug="art", name="Art", is_private=True)
+    private = TagCreated(number=1, tag_id=ART, slug="art", name="Art", is_private=True)
     published = TagPublished(tag_id=ART, name="Fine Art")
 
-    assert TAG.decide(Create("art", "Art", is_private=True), given()) == [private]
-    assert TAG.decide(Create("art", "Art", is_private=True), given(private)) == []
-    assert TAG.decide(Create("art", "Fine Art"), given(private)) == [published]
-    assert TAG.decide(Create("art", "Art"), given(private, published)) == []
+    assert TAG.decide(Create("art", "Art", 1, is_private=True), given()) == [private]
+    assert TAG.decide(Create("art", "Art", 1, is_private=True), given(private)) == []
+    assert TAG.decide(Create("art", "Fine Art", 2), given(private)) == [published]
+    assert TAG.decide(Create("art", "Art", 1), given(private, published)) == []
 
 
 def test_a_parent_is_added_once() -> None:
-    created, added = TagCreated(tag_id=OIL, slug="oil", name="Oil"), TagParentAdded(tag_id=OIL, parent_id=ART)
+    created, added = TagCreated(number=1, tag_id=OIL, slug="oil", name="Oil"), TagParentAdded(tag_id=OIL, parent_id=ART)
 
     assert TAG.decide(AddParent(OIL, ART, frozenset()), given(created)) == [added]
     assert TAG.decide(AddParent(OIL, ART, frozenset()), given(created, added)) == []
@@ -113,7 +113,7 @@ def test_a_parent_is_added_once() -> None:
 @pytest.mark.parametrize(("parent", "above"), [(OIL, frozenset()), (SKY, frozenset({ART, OIL}))])
 def test_a_tag_is_never_above_itself(parent: UUID, above: frozenset[UUID]) -> None:
     with pytest.raises(TagCycleError):
-        TAG.decide(AddParent(OIL, parent, above), given(TagCreated(tag_id=OIL, slug="oil", name="Oil")))
+        TAG.decide(AddParent(OIL, parent, above), given(TagCreated(number=1, tag_id=OIL, slug="oil", name="Oil")))
 
 
 def test_the_hierarchy_of_nothing_is_empty() -> None:

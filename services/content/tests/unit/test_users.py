@@ -9,7 +9,9 @@ from genonaut.contracts import Event
 from genonaut.contracts.content import UserPreferencesChanged, UserRegistered
 
 ADA = UUID(int=1)
-REGISTERED = UserRegistered(user_id=ADA, username="ada", email="ada@example.org", preferences={"theme": "dark"})
+REGISTERED = UserRegistered(
+    number=1, user_id=ADA, username="ada", email="ada@example.org", preferences={"theme": "dark"}
+)
 
 
 def given(*events: Event) -> User:
@@ -20,13 +22,15 @@ def given(*events: Event) -> User:
 
 
 def test_a_new_user_is_registered_with_the_address_in_lower_case() -> None:
-    events = USER.decide(Register(ADA, "Ada", "ADA@Example.org", {"a": 1}), given())
+    events = USER.decide(Register(ADA, 1, "Ada", "ADA@Example.org", {"a": 1}), given())
 
-    assert events == [UserRegistered(user_id=ADA, username="Ada", email="ada@example.org", preferences={"a": 1})]
+    assert events == [
+        UserRegistered(number=1, user_id=ADA, username="Ada", email="ada@example.org", preferences={"a": 1})
+    ]
 
 
 def test_a_registered_user_is_not_registered_again() -> None:
-    assert USER.decide(Register(ADA, "ada", "ada@example.org"), given(REGISTERED)) == []
+    assert USER.decide(Register(ADA, 2, "ada", "ada@example.org"), given(REGISTERED)) == []
 
 
 def test_preferences_are_stated_as_far_as_they_change() -> None:

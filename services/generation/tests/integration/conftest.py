@@ -63,7 +63,7 @@ class World:
     async def register(self, user_id: UUID | None = None) -> UUID:
         """A user, of whom the service knows."""
         user_id = user_id or uuid4()
-        await self.say(UserRegistered(user_id=user_id, username="ada", email="ada@example.org"), user_id)
+        await self.say(UserRegistered(number=1, user_id=user_id, username="ada", email="ada@example.org"), user_id)
         known = "SELECT 1 FROM known_users WHERE user_id = :user_id"
         await eventually(lambda: self.rows(known, user_id=user_id), reason="the user did not become known")
         return user_id

@@ -183,8 +183,8 @@ async def test_an_event_changes_what_it_says_of_its_own_job_and_nothing_else(tab
 
 
 async def test_a_user_is_known_since_registering_however_often_that_is_heard(tables) -> None:
-    ada = at(1, UserRegistered(user_id=ADA, username="ada", email="ada@example.org"))
-    bob = at(2, UserRegistered(user_id=BOB, username="bob", email="bob@example.org"))
+    ada = at(1, UserRegistered(number=1, user_id=ADA, username="ada", email="ada@example.org"))
+    bob = at(2, UserRegistered(number=1, user_id=BOB, username="bob", email="bob@example.org"))
 
     for heard in ([bob, ada], [ada, bob, bob]):
         await tables.given(users_projection, *heard)

@@ -43,6 +43,7 @@ class World:
         user_id = user_id or uuid4()
         event = UserRegistered(
             user_id=user_id,
+            number=1,
             username="ada",
             email="ada@example.org",
             preferences={} if enabled is None else {"notifications_enabled": enabled},

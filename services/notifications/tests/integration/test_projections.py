@@ -24,7 +24,7 @@ async def tables(tables_of):
 
 
 def registered(user_id=ADA, **preferences) -> UserRegistered:
-    return UserRegistered(user_id=user_id, username="ada", email="ada@example.org", preferences=preferences)
+    return UserRegistered(number=1, user_id=user_id, username="ada", email="ada@example.org", preferences=preferences)
 
 
 def changed(user_id=ADA, **changes) -> UserPreferencesChanged:

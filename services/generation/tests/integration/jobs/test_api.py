@@ -195,7 +195,7 @@ async def test_a_user_whose_news_is_held_up_is_not_called_unknown(world) -> None
     bus, user_id = world.platform.bus, uuid4()
     soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
     await bus.jetstream.pause_consumer("CONTENT", GENERATION_USERS.name, soon)
-    await world.say(UserRegistered(user_id=user_id, username="ada", email="ada@example.org"), user_id)
+    await world.say(UserRegistered(number=1, user_id=user_id, username="ada", email="ada@example.org"), user_id)
 
     answers = [
         await world.api.client.post(JOBS, json={"user_id": str(user_id), "prompt": "p"}),

@@ -36,7 +36,8 @@ async def ensure(
             continue
         if slug is None or name is None:  # an id alone names no private tag: it would tell that there is one
             raise UnknownTagError(tag_id)
-        await store.execute_in(connection, TAG, tag_id, Create(slug, name, is_private))
+        number = await queries.next_number(connection)
+        await store.execute_in(connection, TAG, tag_id, Create(slug, name, number, is_private))
     return list(wanted)
 
 

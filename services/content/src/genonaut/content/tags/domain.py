@@ -98,6 +98,7 @@ class Create:
 
     slug: str
     name: str
+    number: int
     is_private: bool = False
 
 
@@ -119,7 +120,11 @@ def decide(command: Command, tag: Tag) -> Sequence[Event]:
             shown = tag.is_private and not command.is_private
             return [TagPublished(tag_id=tag.tag_id, name=command.name)] if shown else []
         created = TagCreated(
-            tag_id=id_of(command.slug), slug=command.slug, name=command.name, is_private=command.is_private
+            tag_id=id_of(command.slug),
+            number=command.number,
+            slug=command.slug,
+            name=command.name,
+            is_private=command.is_private,
         )
         return [created]
     if command.tag_id in {command.parent_id, *command.above_parent}:

@@ -73,6 +73,11 @@ async def ancestors(connection: AsyncConnection, tag_id: UUID) -> set[UUID]:
     return set(await connection.scalars(text(_ANCESTORS), {"tag_id": tag_id}))
 
 
+async def next_number(connection: AsyncConnection) -> int:
+    number: int = await connection.scalar(text("SELECT nextval('tags_number_seq')"))
+    return number
+
+
 async def hold_hierarchy(connection: AsyncConnection) -> None:
     """Nobody else who calls this goes on before this transaction ends."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('genonaut tag hierarchy'))"))

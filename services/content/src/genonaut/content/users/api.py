@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 from fastapi import Depends, Path, Query
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.users import queries
 from genonaut.content.users.domain import USER, ChangePreferences, Register, UnknownUserError
@@ -41,8 +42,14 @@ async def create_user(body: NewUser, runtime: RuntimeDep) -> User:
     The name has 3 to 50 of `A-Z a-z 0-9 _ -`; neither it nor the e-mail address may be somebody else's in any case.
     """
     user_id = uuid4()
+
+    async def work(connection: AsyncConnection) -> None:
+        number = await queries.next_number(connection)
+        register = Register(user_id, number, body.username, body.email, body.preferences)
+        await runtime.store.execute_in(connection, USER, user_id, register, history=())  # the id is new
+
     try:
-        await runtime.store.execute(USER, user_id, Register(user_id, body.username, body.email, body.preferences))
+        await runtime.database.transact(work)
     except IntegrityError as error:
         for key, (detail, code) in TAKEN.items():
             if key in str(error.orig):

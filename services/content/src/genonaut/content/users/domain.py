@@ -24,6 +24,7 @@ class User:
 @dataclass(frozen=True)
 class Register:
     user_id: UUID
+    number: int
     username: str
     email: str
     preferences: Mapping[str, Any] = field(default_factory=dict)
@@ -43,6 +44,7 @@ def decide(command: Register | ChangePreferences, user: User) -> Sequence[Event]
         return [
             UserRegistered(
                 user_id=command.user_id,
+                number=command.number,
                 username=command.username,
                 email=command.email.lower(),
                 preferences=dict(command.preferences),

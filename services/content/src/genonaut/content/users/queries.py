@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.users.tables import users
@@ -31,3 +31,8 @@ async def is_active(connection: AsyncConnection, user_id: UUID) -> bool | None:
     """None when there is no such user."""
     active: bool | None = await connection.scalar(select(users.c.is_active).where(users.c.id == user_id))
     return active
+
+
+async def next_number(connection: AsyncConnection) -> int:
+    number: int = await connection.scalar(text("SELECT nextval('users_number_seq')"))
+    return number
