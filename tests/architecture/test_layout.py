@@ -25,6 +25,8 @@ ROLES = {"api", "schemas", "consumers", "domain", "commands", "projection", "que
 OWN_WORDS = {
     # Arithmetic that features share, and how rows of any of them get into tables.
     "analytics/rollups": {"histogram", "hours", "upserts"},
+    # An index of its own: what items are found by, where their bits are, and how those are read and written.
+    "content/search": {"arrays", "folding", "keys", "matches", "segments", "terms", "upkeep"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

@@ -17,7 +17,15 @@ from genonaut.content.users.projection import users_projection
 from genonaut.content.users.tables import users
 from genonaut.contracts.content import (
     ImageUploaded,
+    ImpliedTag,
     ItemCreated,
+    ItemDeleted,
+    ItemEdited,
+    ItemMadePrivate,
+    ItemMadePublic,
+    ItemQualityChanged,
+    ItemRetagged,
+    ItemTagsImplied,
     TagCreated,
     TagParentAdded,
     TagPublished,
@@ -204,7 +212,6 @@ async def test_an_item_is_what_its_event_says(tables) -> None:
             "prompt": "Fog,\n DUSK",
             "creator_id": ADA,
             "item_metadata": {"steps": 28, "loras": []},
-            "tag_ids": [SEA, SKY],
             "quality_score": 0.75,
             "is_private": True,
             "path_thumb": f"/api/v1/images/{'a' * 64}?size=300",
@@ -224,7 +231,6 @@ async def test_an_item_is_what_its_event_says(tables) -> None:
             "prompt": "a lighthouse",
             "creator_id": BOB,
             "item_metadata": {},
-            "tag_ids": [],
             "quality_score": 0.5,
             "is_private": False,
             "path_thumb": None,
@@ -236,3 +242,40 @@ async def test_an_item_is_what_its_event_says(tables) -> None:
             "updated_at": minute(2),
         },
     ]
+
+
+async def test_an_item_is_changed_as_its_events_say_and_is_as_new_as_the_last_of_them(tables) -> None:
+    await tables.given(
+        items_projection,
+        at(1, item_created(7, item_metadata={"a": 1})),
+        at(2, ItemEdited(item_id=7, changes={"title": "The SEA", "item_metadata": {"b": 2}, "content_data": "kept"})),
+        at(3, ItemQualityChanged(item_id=7, quality_score=0.25)),
+        at(4, ItemMadePrivate(item_id=7)),
+    )
+    (row,) = await tables.rows(items)
+    assert (row["title"], row["item_metadata"], row["content_data"]) == ("The SEA", {"b": 2}, "kept")
+    assert (row["search_text"], row["quality_score"], row["is_private"]) == ("the sea\na lighthouse", 0.25, True)
+    assert (row["created_at"], row["updated_at"]) == (minute(1), minute(4))
+
+    await tables.given(items_projection, at(5, ItemMadePublic(item_id=7)))
+    (row,) = await tables.rows(items)
+    assert (row["is_private"], row["updated_at"]) == (False, minute(5))
+
+
+async def test_an_item_is_as_new_as_its_tags(tables) -> None:
+    await tables.given(
+        items_projection,
+        at(1, item_created(7)),
+        at(2, item_created(8)),
+        at(3, ItemRetagged(item_id=7, tag_ids=[SEA])),
+        at(4, ItemTagsImplied(item_id=8, implied=[ImpliedTag(tag_id=SKY, because_of=SEA)])),
+    )
+
+    assert [row["updated_at"] for row in await tables.rows(items)] == [minute(3), minute(4)]
+
+
+async def test_a_deleted_item_is_gone(tables) -> None:
+    await tables.given(items_projection, at(1, item_created(7)), at(2, item_created(8)))
+    await tables.given(items_projection, at(3, ItemDeleted(item_id=7, creator_id=ADA)))
+
+    assert [row["id"] for row in await tables.rows(items)] == [8]

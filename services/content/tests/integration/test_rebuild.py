@@ -3,8 +3,10 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
+from genonaut.content.search.upkeep import fold_everything
 from genonaut.content.service import service
 from genonaut.platform.replay import Rebuild
 
@@ -40,6 +42,16 @@ async def fill(gallery, picture) -> None:
             for number in range(12)
         )
     )
+    ids = sorted(await gallery.ids("/content/unified", page_size=100))
+    for number, item_id in enumerate(ids[:6]):
+        gallery.clock.now += timedelta(milliseconds=1)
+        change = [{"title": "New"}, {"tags": ["sky", "new"]}, {"is_private": True}, {"item_metadata": AWKWARD}][
+            number % 4
+        ]
+        response = await gallery.client.put(f"/api/v1/content/{item_id}", json=change)
+        assert response.status_code == 200, response.text
+    await gallery.client.put(f"/api/v1/content/{ids[1]}/quality", json={"quality_score": 0.9})
+    await gallery.client.delete(f"/api/v1/content/{ids[0]}")
 
 
 async def test_every_projection_rebuilt_equals_the_live_one(gallery, picture) -> None:
@@ -54,8 +66,11 @@ async def test_every_projection_rebuilt_equals_the_live_one(gallery, picture) ->
             assert all(table.live_rows == table.rebuilt_rows > 0 for table in report.tables), report
 
 
-async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture) -> None:
+@pytest.mark.parametrize("folded", [False, True])
+async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture, folded) -> None:
     await fill(gallery, picture)
+    if folded:
+        await fold_everything(gallery.runtime.database)
     whole = [await gallery.get(path, page_size=100) for path in ("/content", "/content-auto", "/tags/hierarchy")]
 
     async with gallery.platform.database("content", as_owner=True) as owner:
@@ -63,6 +78,11 @@ async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture)
             await connection.execute(text("DELETE FROM content_items_all WHERE id % 3 = 0"))
             await connection.execute(text("UPDATE content_items_all SET title = 'x' WHERE id % 3 = 1"))
             await connection.execute(text("DELETE FROM tag_parents"))
+            await connection.execute(text("DELETE FROM search_rows WHERE item_id % 3 = 0"))
+            await connection.execute(text("UPDATE search_rows SET keys = '{2}' WHERE item_id % 3 = 1"))
+            await connection.execute(text("UPDATE tag_cardinality_stats SET cardinality = 7"))
+        if folded:  # the index follows what is swapped in
+            await fold_everything(gallery.runtime.database)
         for projection in service.projections:
             rebuild = Rebuild(projection, service="content", database=owner, bus=None)
             await rebuild.run(swap=True, progress=lambda *_: None)

@@ -1,5 +1,6 @@
 """The content service, wired."""
 
+from genonaut.content.browsing.api import auto_lists, regular_lists
 from genonaut.content.images.api import MAX_UPLOAD_BYTES
 from genonaut.content.images.api import PREFIX as IMAGES
 from genonaut.content.images.api import router as images_router
@@ -7,6 +8,8 @@ from genonaut.content.images.projection import images_projection
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
 from genonaut.content.items.projection import items_projection
+from genonaut.content.search.projection import search_projection
+from genonaut.content.search.upkeep import keep_folded
 from genonaut.content.settings import ContentSettings
 from genonaut.content.tags.api import router as tags_router
 from genonaut.content.tags.projection import tags_projection
@@ -25,11 +28,14 @@ service = Service(
         users_router,
         tags_router,
         images_router,
-        unified_router,  # before the items: its words are no ids
+        unified_router,
+        regular_lists,  # before the items: their words are no ids
+        auto_lists,
         regular_router,
         auto_router,
     ],
-    projections=[users_projection, tags_projection, images_projection, items_projection],
+    projections=[users_projection, tags_projection, images_projection, items_projection, search_projection],
     consumers=[Consumer.react(CONTENT_JOBS, publish)],
+    background=[keep_folded],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )
