@@ -1,6 +1,7 @@
 """The content service, wired."""
 
 from genonaut.content.browsing.api import auto_lists, regular_lists
+from genonaut.content.credentials.api import router as credentials_router
 from genonaut.content.images.api import MAX_UPLOAD_BYTES
 from genonaut.content.images.api import PREFIX as IMAGES
 from genonaut.content.images.api import router as images_router
@@ -8,6 +9,7 @@ from genonaut.content.images.projection import images_projection
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
 from genonaut.content.items.projection import items_projection
+from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.search.projection import search_projection
 from genonaut.content.search.upkeep import keep_folded
 from genonaut.content.settings import ContentSettings
@@ -26,6 +28,7 @@ service = Service(
     summary="Users, tags, images and the items of the gallery.",
     routers=[
         users_router,
+        credentials_router,
         tags_router,
         images_router,
         unified_router,
@@ -34,8 +37,15 @@ service = Service(
         regular_router,
         auto_router,
     ],
-    projections=[users_projection, tags_projection, images_projection, items_projection, search_projection],
-    consumers=[Consumer.react(CONTENT_JOBS, publish)],
+    projections=[
+        users_projection,
+        tags_projection,
+        images_projection,
+        items_projection,
+        search_projection,
+        jobs_projection,
+    ],
     background=[keep_folded],
+    consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )
