@@ -53,7 +53,6 @@ def found(wanted: Wanted) -> Select[Any]:
 
 
 def _with_part(column: ColumnElement[str], part: str) -> Sequence[ColumnElement[bool]]:
-    # The pattern is written into the statement: a plan that is made for any pattern reads all users for every one.
     literally = re.sub(r"([%_/])", r"/\1", part)
     contains = column.like(_written(f"%{literally}%"), escape="/")
     if len(part) < GRAM:  # has no grams, and is in so many that no index would help
@@ -61,14 +60,10 @@ def _with_part(column: ColumnElement[str], part: str) -> Sequence[ColumnElement[
     return [func.grams(column).op("@>")(func.grams(_written(part))), contains]
 
 
-def _written(value: str) -> ColumnElement[str]:
-    return literal(value, Text, literal_execute=True)
-
-
 def _prefers(key: str, value: str | None) -> ColumnElement[bool]:
     if value is None:
         return users.c.preferences.op("?", is_comparison=True)(key)
-    return or_(*(users.c.preferences.contains(cast(literal(each, Text), JSONB)) for each in _as_json(key, value)))
+    return or_(*(users.c.preferences.contains(cast(_written(each), JSONB)) for each in _as_json(key, value)))
 
 
 def _as_json(key: str, value: str) -> Sequence[str]:
@@ -80,6 +75,14 @@ def _as_json(key: str, value: str) -> Sequence[str]:
     except orjson.JSONDecodeError:
         return texts
     return [*texts, f"{{{quoted}:{value}}}"]
+
+
+def _written(value: str) -> ColumnElement[str]:
+    """The value as a part of the statement. It has no NUL in it.
+
+    As a parameter it would be planned for as if it were any, which finds the wrong index, or none.
+    """
+    return literal(value, Text, literal_execute=True)
 
 
 async def is_active(connection: AsyncConnection, user_id: UUID) -> bool | None:
