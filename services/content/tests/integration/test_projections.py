@@ -1,11 +1,13 @@
 """What each event does to the tables: given these events, then exactly these rows."""
 
+import asyncio
 import random
 from itertools import permutations
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from genonaut.content.images.projection import images_projection
@@ -213,6 +215,23 @@ async def test_a_job_counts_once_in_its_latest_state_in_whatever_order_and_batch
         *[(1, "pending", 1), (2, "running", 2), (3, "pending", 3), (4, "completed", 5), (5, "cancelled", 2)],
         *[(6, "failed", 3), (7, "completed", 3)],
     ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_processes_that_hear_of_the_same_jobs_at_once_count_them_once(gallery, seed) -> None:
+    choose, database = random.Random(seed), gallery.runtime.database
+
+    async def hear() -> None:
+        heard = choose.sample(STORIES, k=len(STORIES))
+        for start in range(0, len(heard), 4):
+            batch = heard[start : start + 4]
+            await database.transact(lambda connection, batch=batch: jobs_projection.apply(connection, batch))
+
+    await asyncio.gather(*(hear() for _ in range(6)))
+
+    async with database.reading() as connection:
+        rows = await connection.execute(select(user_job_counts).order_by(*user_job_counts.primary_key))
+        assert [dict(row) for row in rows.mappings()] == COUNTED
 
 
 async def test_a_job_of_which_nobody_has_said_whether_it_is_private_is_not_counted(tables) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from genonaut.content.users import queries
 from genonaut.content.users.projection import users_projection
+from genonaut.contracts.gateway import FREE_TEXT
 from genonaut.testkit.waiting import eventually
 
 NEW = {"username": "ada", "email": "ada@example.org"}
@@ -235,6 +236,15 @@ async def test_searches_need_not_read_all_users(gallery) -> None:
     assert "ix_users_preferences_gin" in await plan(preference="theme", value="rare")
     found = (await gallery.get("/users/search", username="C4CA4238"))["items"]
     assert [user["username"] for user in found] == ["user_c4ca4238a0b923820dcc509a6f75849b"]
+
+
+async def test_what_is_typed_into_a_search_is_told_to_no_measurement(bare_gallery) -> None:
+    document = (await bare_gallery.client.get("/openapi.json")).json()
+    names = {each["name"] for each in document["paths"]["/api/v1/users/search"]["get"]["parameters"]}
+    listing = {"page", "page_size", "skip", "limit", "sort_field", "sort_order", "cursor", "backward"}
+
+    assert names - listing - {"is_active"} == {"username", "email", "preference_key", "preference_value"}
+    assert names - listing - {"is_active"} <= FREE_TEXT
 
 
 async def test_a_profile_is_changed(gallery) -> None:
