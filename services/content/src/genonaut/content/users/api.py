@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import Depends, Path, Query
-from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.jobs.queries import jobs_of
@@ -43,9 +42,6 @@ Listed = Annotated[
         )
     ),
 ]
-# A NUL would end the statement that the pattern is written into.
-Part = StringConstraints(pattern=r"^[^\x00]*$")
-
 Responses = dict[int | str, dict[str, Any]]
 
 UNKNOWN: Responses = {404: {"description": "No such user"}}
@@ -69,8 +65,8 @@ async def search_users(
     *,
     query: Listed,
     runtime: RuntimeDep,
-    username: Annotated[str | None, Part, Query(max_length=50, description="Part of the name, in any case.")] = None,
-    email: Annotated[str | None, Part, Query(max_length=254, description="Part of the address, in any case.")] = None,
+    username: Annotated[str | None, Query(max_length=50, description="Part of the name, in any case.")] = None,
+    email: Annotated[str | None, Query(max_length=254, description="Part of the address, in any case.")] = None,
     is_active: bool | None = None,
     preference_key: Annotated[
         str | None, Query(max_length=200, description="Users who have said something about this.", examples=["theme"])
@@ -91,6 +87,7 @@ async def search_users(
         username=username, email=email, active=is_active, preference=preference_key, value=preference_value
     )
     async with runtime.database.reading() as connection:
+        await queries.plan_by_values(connection)
         return await fetch_list(connection, queries.found(wanted), query, User.model_validate)
 
 

@@ -38,8 +38,16 @@ async def by_id(connection: AsyncConnection, user_id: UUID) -> dict[str, Any] | 
     return dict(row) if row else None
 
 
+async def plan_by_values(connection: AsyncConnection) -> None:
+    """Until the transaction ends, each statement is planned for the values that it has.
+
+    A plan for any values, as a statement that is often run would get, finds the wrong index for a part, or none.
+    """
+    await connection.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
+
+
 def found(wanted: Wanted) -> Select[Any]:
-    """The users who have all that is wanted."""
+    """The users who have all that is wanted. See `plan_by_values`."""
     statement = select(users)
     if wanted.username:
         statement = statement.where(*_with_part(func.lower(users.c.username), wanted.username.lower()))
@@ -54,16 +62,16 @@ def found(wanted: Wanted) -> Select[Any]:
 
 def _with_part(column: ColumnElement[str], part: str) -> Sequence[ColumnElement[bool]]:
     literally = re.sub(r"([%_/])", r"/\1", part)
-    contains = column.like(_written(f"%{literally}%"), escape="/")
+    contains = column.like(f"%{literally}%", escape="/")
     if len(part) < GRAM:  # has no grams, and is in so many that no index would help
         return [contains]
-    return [func.grams(column).op("@>")(func.grams(_written(part))), contains]
+    return [func.grams(column).op("@>")(func.grams(cast(part, Text))), contains]
 
 
 def _prefers(key: str, value: str | None) -> ColumnElement[bool]:
     if value is None:
         return users.c.preferences.op("?", is_comparison=True)(key)
-    return or_(*(users.c.preferences.contains(cast(_written(each), JSONB)) for each in _as_json(key, value)))
+    return or_(*(users.c.preferences.contains(cast(literal(each, Text), JSONB)) for each in _as_json(key, value)))
 
 
 def _as_json(key: str, value: str) -> Sequence[str]:
@@ -75,14 +83,6 @@ def _as_json(key: str, value: str) -> Sequence[str]:
     except orjson.JSONDecodeError:
         return texts
     return [*texts, f"{{{quoted}:{value}}}"]
-
-
-def _written(value: str) -> ColumnElement[str]:
-    """The value as a part of the statement. It has no NUL in it.
-
-    As a parameter it would be planned for as if it were any, which finds the wrong index, or none.
-    """
-    return literal(value, Text, literal_execute=True)
 
 
 async def is_active(connection: AsyncConnection, user_id: UUID) -> bool | None:
