@@ -28,7 +28,7 @@ OWN_WORDS = {
     # What makes a password's hash is neither a decision nor SQL: it takes a core and its time, so it has threads.
     "content/credentials": {"hashing"},
     # An index of its own: what items are found by, where their bits are, and how those are read and written.
-    "content/search": {"arrays", "folding", "keys", "matches", "segments", "terms", "upkeep"},
+    "content/search": {"arrays", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

@@ -10,6 +10,7 @@ import pytest
 
 from genonaut.content.search import folding, upkeep
 from genonaut.content.search import queries as search_queries
+from genonaut.content.search.planner import Plan, Strategy
 
 TAGS = ["sea", "sky", "wood", "night", "storm", "gull"]
 SOURCES = {"/content": "regular", "/content-auto": "auto"}
@@ -222,6 +223,8 @@ async def test_lists_show_what_a_plain_list_would(
     monkeypatch.setattr(search_queries, "GATHERED", choose.choice([0, 8, 3000]))
     monkeypatch.setattr(search_queries, "WALKED", choose.choice([0, 10, 30_000]))
     monkeypatch.setattr(search_queries, "TESTED", choose.choice([0, 8, 20_000]))
+    if seed:  # each way of finding has to find the same
+        monkeypatch.setattr(search_queries, "plan", lambda *_, **__: Plan(choose.choice(list(Strategy)), 0))
     model = Model(gallery, choose, [await gallery.user() for _ in range(3)])
     for step in range(160):
         await model.happen()

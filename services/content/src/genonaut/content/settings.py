@@ -2,13 +2,22 @@
 
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from genonaut.content.search.planner import Knobs
 from genonaut.platform.settings import ServiceSettings
+
+
+class Performance(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    query_planner_tag_prejoin_for_content_queries: Knobs = Knobs()
 
 
 class ContentSettings(ServiceSettings):
     section: ClassVar[str] = "content"
+
+    performance: Performance = Field(default=Performance(), description="Knobs of searches by tags.")
 
     # The second recommendation of RFC 9106 for Argon2id. A hash that was made with others is made again at sign-in.
     password_memory_kib: int = Field(
@@ -16,6 +25,11 @@ class ContentSettings(ServiceSettings):
     )
     password_passes: int = Field(default=3, ge=1, le=100, description="How often that memory is gone through.")
     password_lanes: int = Field(default=4, ge=1, le=64, description="How many cores may share in it.")
+
+    @property
+    def knobs(self) -> Knobs:
+        """Of the planner of searches, under the name that the older configuration has for it."""
+        return self.performance.query_planner_tag_prejoin_for_content_queries
 
     @model_validator(mode="after")
     def _enough_memory(self) -> Self:

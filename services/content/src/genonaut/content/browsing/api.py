@@ -35,7 +35,9 @@ def browsing_router(prefix: str, source_type: SourceType) -> Router:  # noqa: C9
 
     async def listed(runtime: Runtime[Any], wanted: Wanted, query: ListQuery) -> ListBody[Item]:
         async with runtime.database.reading() as connection:
-            page = await search.page(connection, replace(wanted, scopes=scopes), query, whole())
+            page = await search.page(
+                connection, replace(wanted, scopes=scopes), query, whole(), knobs=runtime.settings.knobs
+            )
             rows = await with_tags(connection, page.rows)
         return ListBody[Item].of(page, [Item.of(row) for row in rows])
 

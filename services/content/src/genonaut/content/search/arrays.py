@@ -1,7 +1,10 @@
-"""A term as a condition in SQL on an array of keys: what the tail is asked, and what segments are held against."""
+"""A term as a condition in SQL on an array of keys: what the tail is asked, and another way to find what bits find."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import asyncpg
+
+from genonaut.content.search.matches import Bound, Loose, Matches, SortKey
 from genonaut.content.search.terms import AnyOf, Every, Except, Has, Term
 
 Argument = Callable[[list[int]], str]
@@ -46,3 +49,20 @@ def named(values: dict[str, list[int]]) -> Argument:
         return f"CAST(:{name} AS int[])"
 
     return argument
+
+
+async def find(
+    connection: asyncpg.Connection, term: Term, bounds: Sequence[SortKey] = (), *, indexed: bool
+) -> tuple[Matches, list[Bound]]:
+    """What `segments.find` gives for the term, from the rows themselves: by the array index, or without it."""
+    arguments: list[list[int]] = []
+    column = "r.keys" if indexed else "(r.keys || '{}')"  # no index has what is made of a column
+    met = condition(term, column, numbered(arguments))
+    rows = await connection.fetch(_ROWS.format(met=met), *arguments)
+    loose = [Loose((row["created_at"], row["item_id"]), None) for row in rows]
+    return Matches({}, loose), [Bound(sort_key, None) for sort_key in bounds]
+
+
+_ROWS = """
+SELECT r.created_at, r.item_id FROM search_rows r WHERE {met} ORDER BY r.created_at, r.item_id
+"""

@@ -70,6 +70,10 @@ class Named:
     tags: Sequence[Collection[int]]
     """For each word the keys of the tags that satisfy it."""
     unwanted_tags: Sequence[Collection[int]]
+    counts: Mapping[int, int] = field(default_factory=dict)
+    """On how many public items each tag is, by its key."""
+    total: int = 0
+    """How many items there are, about."""
 
 
 def term_of(wanted: Wanted, named: Named) -> Term:

@@ -125,7 +125,9 @@ class Matches:
 
     def has(self, item_id: int, place: Place | None) -> bool:
         """Whether an item is found that is at this place, or in the tail, or both."""
-        return item_id in self._loose_ids or (place is not None and place.position in self.blocks[place.block])
+        if item_id in self._loose_ids:
+            return True
+        return place is not None and place.position in self.blocks.get(place.block, NONE)
 
     @cached_property
     def _loose_ids(self) -> set[int]:

@@ -5,6 +5,7 @@ that is found and sort it, when it is little, and to walk the index of that valu
 much.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.items.queries import with_phrases
 from genonaut.content.items.tables import items
+from genonaut.content.search import arrays
 from genonaut.content.search.arrays import condition, named
 from genonaut.content.search.domain import Named, Wanted, is_whole_step, term_of
 from genonaut.content.search.matches import Bound, Loose, Matches, Place, SortKey
+from genonaut.content.search.planner import Knobs, Plan, Strategy, plan, tell
 from genonaut.content.search.segments import find
 from genonaut.content.search.terms import Term
 from genonaut.content.tags.domain import sought
@@ -37,23 +40,26 @@ TESTED = 20_000
 @dataclass(frozen=True, kw_only=True)
 class _Search:
     term: Term
+    plan: Plan
     conditions: Sequence[ColumnElement[bool]] = ()
     """On the table of items, for what no key says."""
     since: datetime | None = None
 
 
-async def page(connection: AsyncConnection, wanted: Wanted, query: ListQuery, statement: Select[Any]) -> Page:
+async def page(
+    connection: AsyncConnection, wanted: Wanted, query: ListQuery, statement: Select[Any], *, knobs: Knobs
+) -> Page:
     """One page of what is wanted, as `statement` selects it, which has every item and is not ordered.
 
     The guarantees are those of `fetch_page`. `connection` reads one snapshot.
     """
-    search = await _search(connection, wanted)
+    search = await _search(connection, wanted, knobs)
     driver = await _driver(connection)
     by_time = query.sort == "created_at"
     bounds: list[SortKey] = [(search.since, 0)] if search.since else []
     if by_time and query.start is not None:
         bounds.append(_beside(query, query.start))
-    (matches,), places = await find(driver, [search.term], bounds)
+    matches, places = await _found(driver, search, bounds, knobs)
     if search.since:
         matches = matches.from_(places.pop(0))
     if search.conditions and len(matches) > TESTED:
@@ -73,28 +79,43 @@ async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> list[
     return [len(matches) for matches in found]
 
 
-async def _search(connection: AsyncConnection, wanted: Wanted) -> _Search:
+async def _found(
+    driver: asyncpg.Connection, search: _Search, bounds: Sequence[SortKey], knobs: Knobs
+) -> tuple[Matches, list[Bound]]:
+    began = time.perf_counter()
+    if search.plan.strategy is Strategy.SEGMENTS:
+        (matches,), places = await find(driver, [search.term], bounds)
+    else:
+        indexed = search.plan.strategy is Strategy.ARRAY_GIN
+        matches, places = await arrays.find(driver, search.term, bounds, indexed=indexed)
+    tell(search.plan, found=len(matches), seconds=time.perf_counter() - began, telemetry=knobs.telemetry)
+    return matches, places
+
+
+async def _search(connection: AsyncConnection, wanted: Wanted, knobs: Knobs) -> _Search:
     named = await _named(connection, wanted)
     conditions = list(with_phrases(wanted.phrases))
     if wanted.metadata:
         conditions.append(items.c.item_metadata.contains(wanted.metadata))
     if wanted.min_quality is not None and not is_whole_step(wanted.min_quality):
         conditions.append(items.c.quality_score >= wanted.min_quality)
-    return _Search(term=term_of(wanted, named), conditions=conditions, since=wanted.since)
+    way = plan(named.tags, named.counts, every=wanted.every_tag, total=named.total, knobs=knobs)
+    return _Search(term=term_of(wanted, named), plan=way, conditions=conditions, since=wanted.since)
 
 
 async def _named(connection: AsyncConnection, wanted: Wanted) -> Named:
     tags = [frozenset({sought(word)}) for word in wanted.tags]
     unwanted = [frozenset({sought(word)}) for word in wanted.unwanted_tags]
     ids = {id_ for group in [*tags, *unwanted] for id_ in group} | {wanted.viewer, wanted.creator_id}
-    keys: dict[UUID | None, int] = {
-        row.id: row.key for row in await connection.execute(_KEYS, {"ids": [id_ for id_ in ids if id_]})
-    }
+    rows = (await connection.execute(_KEYS, {"ids": [id_ for id_ in ids if id_]})).all()
+    keys: dict[UUID | None, int] = {row.id: row.key for row in rows}
     return Named(
         viewer=keys.get(wanted.viewer),
         creator=keys.get(wanted.creator_id),
         tags=[[keys[tag_id] for tag_id in group if tag_id in keys] for group in tags],
         unwanted_tags=[[keys[tag_id] for tag_id in group if tag_id in keys] for group in unwanted],
+        counts={row.key: row.cardinality for row in rows},
+        total=rows[0].total if rows else 0,
     )
 
 
@@ -213,7 +234,13 @@ async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
     return raw
 
 
-_KEYS = text("SELECT id, key FROM search_keys WHERE id = ANY(CAST(:ids AS uuid[]))")
+_KEYS = text("""
+SELECT k.id, k.key,
+       (SELECT coalesce(sum(s.cardinality), 0)::bigint
+        FROM tag_cardinality_stats s WHERE s.tag_id = k.id) AS cardinality,
+       (SELECT coalesce(sum(b.next_position), 0) FROM search_blocks b) AS total
+FROM search_keys k WHERE k.id = ANY(CAST(:ids AS uuid[]))
+""")
 
 _ITEMS = """
 SELECT p.block, p.position, p.item_id

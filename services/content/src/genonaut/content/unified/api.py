@@ -67,7 +67,9 @@ async def unified_content(
     is for this viewer.
     """
     async with runtime.database.reading() as connection:
-        page = await search.page(connection, replace(wanted, scopes=scopes), query, queries.unified())
+        page = await search.page(
+            connection, replace(wanted, scopes=scopes), query, queries.unified(), knobs=runtime.settings.knobs
+        )
         rows = await with_tags(connection, page.rows)
         stats = await queries.counts(connection, wanted.viewer)
     return UnifiedList.of(page, [UnifiedItem.of(row) for row in rows], stats=UnifiedStats(**stats))
