@@ -7,7 +7,11 @@ import pytest
 
 from genonaut.content.tags.domain import id_of
 
-READS = ["/content", "/content-auto", "/content/unified", "/content/stats/unified", "/tags", "/tags/hierarchy"]
+LISTS = ["", "/enhanced", "/public", "/recent", "/top-rated", "/by-type/image", "/stats/overview"]
+READS = [
+    *(f"{source}{path}" for source in ("/content", "/content-auto") for path in LISTS),
+    *("/content/unified", "/content/stats/unified", "/tags", "/tags/hierarchy"),
+]
 
 
 async def everything(gallery, viewer: str | None) -> list[Any]:
@@ -20,7 +24,14 @@ async def everything(gallery, viewer: str | None) -> list[Any]:
         {"creator_id": gallery.users[0]},
         {"search_term": "secret"},
     ]
-    return [await gallery.get(path, **parameters, **more) for path in READS for more in filters]
+    reads = [await gallery.get(path, **parameters, **more) for path in READS for more in filters]
+    for source in ("/content", "/content-auto"):
+        reads.append(await gallery.get(f"{source}/by-creator/{gallery.users[0]}", **parameters))
+        for body in ({}, {"tags": ["secret"]}, {"search_term": "secret"}, {"metadata": {"secret": 1}}):
+            found = await gallery.client.post(f"/api/v1{source}/search", json=body, params=parameters)
+            assert found.status_code == 200
+            reads.append(found.json())
+    return reads
 
 
 @pytest.mark.parametrize("path", ["/content", "/content-auto"])
@@ -32,7 +43,13 @@ async def test_a_private_item_changes_nothing_for_others(gallery, picture, path)
     image = await gallery.image(picture(1), user_id=ada)
 
     secret = await gallery.item(
-        ada, path, title="secret", tags=["secret", "known"], is_private=True, image=image["sha256"]
+        ada,
+        path,
+        title="secret",
+        tags=["secret", "known"],
+        is_private=True,
+        image=image["sha256"],
+        item_metadata={"secret": 1},
     )
 
     assert {viewer: await everything(gallery, viewer) for viewer in (None, bob)} == before

@@ -112,7 +112,9 @@ def items_router(prefix: str, source_type: SourceType, *, looks_up: SourceType |
     ) -> ListBody[HistoryEntry]:
         """What became of an item, the latest first. Others than its creator see nothing from when it was private."""
         async with runtime.database.reading() as connection:
-            row = await _require(connection, item_id, viewer=viewer, source_type=looks_up)
+            row = await queries.by_id(connection, item_id, viewer=viewer, source_type=looks_up)
+            if row is None:
+                raise _unknown(item_id)
             own = viewer == row["creator_id"]
             page = await fetch_page(connection, await queries.history(connection, item_id, whole=own), query)
             recorded = [to_recorded(row, runtime.service.source) for row in page.rows]
@@ -168,11 +170,9 @@ def _refusals(item_id: int | None) -> Iterator[None]:
 
 async def _require(
     connection: AsyncConnection, item_id: int, *, viewer: UUID | None, source_type: SourceType | None
-) -> dict[str, Any]:
-    row = await queries.by_id(connection, item_id, viewer=viewer, source_type=source_type)
-    if row is None:
+) -> None:
+    if await queries.by_id(connection, item_id, viewer=viewer, source_type=source_type) is None:
         raise UnknownItemError
-    return row
 
 
 def _unknown(item_id: int | None) -> NotFoundError:
