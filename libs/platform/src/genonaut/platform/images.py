@@ -1,34 +1,70 @@
-"""Pictures in the object store: verified, named by the hash of their bytes, with thumbnails beside them.
+"""Pictures in the object store: verified, named by the hash of their bytes, with what is made of them beside them.
 
-Nothing is believed about bytes from outside: an image is what decodes completely as PNG, JPEG or WebP and has
-at most `MAX_PIXELS`. Pillow is imported when the first picture comes: importing this module costs nothing.
+Nothing is believed about bytes from outside: an image is what decodes completely as PNG, JPEG or WebP, does not move
+and has at most `MAX_PIXELS`. No byte of one is decoded in this process: see `pictures`.
 """
 
 import asyncio
 import hashlib
-import struct
-import zlib
-from io import BytesIO
-from typing import TYPE_CHECKING, Literal, get_args
+from enum import IntEnum
+from typing import Literal, get_args
+
+from pydantic import ValidationError
 
 from genonaut.contracts.images import StoredImage, ThumbnailSize
 from genonaut.platform.objects import ObjectStore
+from genonaut.platform.pictures.pool import PicturePool
+from genonaut.platform.pictures.protocol import MAX_PIXELS, Refusal, RefusedError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "MEDIA_TYPES",
+    "ImageError",
+    "RenditionFormat",
+    "RenditionSize",
+    "clean_key",
+    "derived_prefix",
+    "image_key",
+    "is_marker",
+    "make_clean",
+    "make_rendition",
+    "rendition_key",
+    "store_image",
+]
 
-MAX_PIXELS = 8192 * 8192
 
-ThumbnailFormat = Literal["webp", "png"]
-THUMBNAIL_FORMATS: tuple[ThumbnailFormat, ...] = get_args(ThumbnailFormat)
+class RenditionSize(IntEnum):
+    """Pixels of the longest side, of what is made when it is asked for. A smaller original keeps its own size."""
 
-# The JPEG decoder calls a JPEG that carries further pictures (phones make them) by its own name.
-MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
+    S64 = 64
+    S96 = 96
+    S128 = 128
+    S150 = 150
+    S200 = 200
+    S256 = 256
+    S300 = 300
+    S400 = 400
+    S512 = 512
+    S600 = 600
+    S768 = 768
+    S1024 = 1024
+    S1280 = 1280
+    S1536 = 1536
+    S2048 = 2048
 
-_PNG_END = b"IEND\xaeB`\x82"
 
-_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
-"""What Pillow's decoders raise on broken bytes."""
+RenditionFormat = Literal["webp", "avif", "png"]
+FORMATS: tuple[RenditionFormat, ...] = get_args(RenditionFormat)
+
+THUMBNAIL_FORMATS: tuple[RenditionFormat, ...] = ("webp", "png")
+"""Of the thumbnails that every image has from the start."""
+
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
+"""Of originals."""
+
+_MARKER = b"original"
+"""In the place of a clean version that would be the original once more. No image is this short."""
 
 
 class ImageError(Exception):
@@ -40,99 +76,71 @@ def image_key(sha256: str) -> str:
     return f"images/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
-def thumbnail_key(sha256: str, size: int, format: ThumbnailFormat) -> str:  # noqa: A002 - the word of the field
-    """Where the thumbnail of that original is stored; `size` is a ThumbnailSize."""
-    return f"thumbnails/{sha256[:2]}/{sha256[2:4]}/{sha256}/{size}.{format}"
+def derived_prefix(sha256: str) -> str:
+    """Before the names of all that is made of that original."""
+    return f"thumbnails/{sha256[:2]}/{sha256[2:4]}/{sha256}/"
 
 
-def verify(data: bytes) -> StoredImage:
-    """What `data` is as an image, decoded to its last byte. Raises ImageError."""
-    return _described(_decoded(data), data)
+def rendition_key(sha256: str, size: int, format: RenditionFormat) -> str:  # noqa: A002 - the word of the field
+    return f"{derived_prefix(sha256)}{size:d}.{format}"
 
 
-def thumbnails(original: bytes) -> tuple[StoredImage, dict[str, bytes]]:
-    """The image, and its thumbnails by their object names. Raises ImageError. Blocks, 80 ms per megapixel."""
-    picture = _decoded(original)
-    image = _described(picture, original)
-    made: dict[str, bytes] = {}
-    encoded: dict[ThumbnailFormat, bytes] = {}
-    shrunk = _displayable(picture)
-    for size in sorted(ThumbnailSize, reverse=True):
-        fitted = _fitted(shrunk, size)
-        if fitted is not shrunk or not encoded:  # a small picture is its own thumbnail of several sizes
-            encoded = {format_: _encoded(fitted, format_) for format_ in THUMBNAIL_FORMATS}
-        shrunk = fitted
-        made |= {thumbnail_key(image.sha256, size, format_): data for format_, data in encoded.items()}
-    return image, made
+def clean_key(sha256: str) -> str:
+    """Where the original without its metadata is, or a marker when it never had any: see `is_marker`."""
+    return f"{derived_prefix(sha256)}clean"
 
 
-async def store_image(objects: ObjectStore, data: bytes) -> StoredImage:
+def is_marker(size: int) -> bool:
+    """Whether an object of so many bytes in the place of a clean version says that the original is clean."""
+    return size == len(_MARKER)
+
+
+async def store_image(objects: ObjectStore, pictures: PicturePool, data: bytes) -> StoredImage:
     """Verify `data` and store it with all its thumbnails; storing it again changes nothing.
 
-    The original is stored last: where it is, the thumbnails are. Raises ImageError or ObjectStoreError.
+    The original is stored last: where it is, what belongs to it is. Raises ImageError, ObjectStoreError and, when there
+    is no room or no process for it, OutageError.
     """
-    image, made = await asyncio.to_thread(thumbnails, data)
-    await objects.put_all(made)
-    await objects.put(image_key(image.sha256), data)
+    sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+    async with pictures.turn() as turn:
+        task = {"do": "take_in", "sizes": list(ThumbnailSize), "formats": THUMBNAIL_FORMATS}
+        try:
+            facts, (clean, *made) = await turn.ask(task, data)
+            image = StoredImage(sha256=sha256, size_bytes=len(data), **facts)
+        except RefusedError as error:
+            raise ImageError(error.refusal.reason) from None
+        except (ValidationError, TypeError, ValueError):  # said by a process that somebody has taken over
+            raise ImageError(Refusal.CRASH.reason) from None
+    if image.media_type not in MEDIA_TYPES:
+        raise ImageError(Refusal.CRASH.reason)
+    keys = [rendition_key(sha256, size, format_) for size in ThumbnailSize for format_ in THUMBNAIL_FORMATS]
+    await objects.put_all(dict(zip(keys, made, strict=True)) | {clean_key(sha256): clean or _MARKER})
+    await objects.put(image_key(sha256), data)
     return image
 
 
-def _decoded(data: bytes) -> "Image":
-    """The picture with all its pixels, upright. Its size is judged when only the header has been read."""
-    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 - only who handles pictures pays for it
-
-    try:
-        picture = Image.open(BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
-        pixels = picture.width * picture.height
-        if pixels <= MAX_PIXELS:
-            if picture.format == "PNG":
-                # Decoding looks neither at checksums nor behind the last pixel.
-                Image.open(BytesIO(data), formats=("PNG",)).verify()
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"the image has more than {MAX_PIXELS} pixels") from error
-    except UnidentifiedImageError as error:
-        raise ImageError("the bytes are not a PNG, JPEG or WebP image") from error
-    except _UNDECODABLE as error:
-        raise ImageError("the image is broken or cut short") from error
-    if pixels > MAX_PIXELS:
-        raise ImageError(f"the image has more than {MAX_PIXELS} pixels")
-    if picture.format == "PNG" and _PNG_END not in data:
-        raise ImageError("the image is cut short")
-    return picture
+async def make_rendition(
+    objects: ObjectStore,
+    pictures: PicturePool,
+    sha256: str,
+    size: RenditionSize,
+    format: RenditionFormat,  # noqa: A002 - as above
+) -> None:
+    """Have it made of the stored original, and stored. Raises as `store_image` does."""
+    task = {"do": "rendition", "size": size, "format": format}
+    await _make(objects, pictures, sha256, task, to=rendition_key(sha256, size, format))
 
 
-def _described(picture: "Image", data: bytes) -> StoredImage:
-    return StoredImage(
-        sha256=hashlib.sha256(data).hexdigest(),
-        media_type=MEDIA_TYPES[str(picture.format)],
-        width=picture.width,
-        height=picture.height,
-        size_bytes=len(data),
-    )
+async def make_clean(objects: ObjectStore, pictures: PicturePool, sha256: str) -> None:
+    """The same for the version without metadata."""
+    await _make(objects, pictures, sha256, {"do": "clean"}, to=clean_key(sha256))
 
 
-def _displayable(picture: "Image") -> "Image":
-    """In a mode that resizes smoothly and that both formats can hold."""
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-
-
-def _fitted(picture: "Image", size: int) -> "Image":
-    """At most `size` pixels on its longest side, never larger than it was."""
-    from PIL.Image import Resampling  # noqa: PLC0415 - only who handles pictures pays for it
-
-    longest = max(picture.size)
-    if longest <= size:
-        return picture
-    width, height = (max(1, round(side * size / longest)) for side in picture.size)
-    return picture.resize((width, height), Resampling.LANCZOS, reducing_gap=2.0)
-
-
-def _encoded(picture: "Image", format_: ThumbnailFormat) -> bytes:
-    file = BytesIO()
-    if format_ == "webp":
-        picture.save(file, "WEBP", quality=80, method=2)
-    else:
-        picture.save(file, "PNG", compress_level=2)
-    return file.getvalue()
+async def _make(objects: ObjectStore, pictures: PicturePool, sha256: str, task: dict[str, object], *, to: str) -> None:
+    async with pictures.turn() as turn:
+        original = await objects.read(image_key(sha256))
+        try:
+            _, (made,) = await turn.ask(task, original)
+        except (RefusedError, ValueError) as error:
+            raise ImageError(str(error)) from None
+    await objects.put(to, made or _MARKER)

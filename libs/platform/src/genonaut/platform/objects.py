@@ -1,7 +1,8 @@
 """The object store: bytes under names the server makes, in a local folder or an S3 bucket, chosen by URL.
 
 Objects are content-addressed: a name is written once and never changes. What `put` has accepted is complete
-and durable, and nobody ever reads half an object.
+and durable, and nobody ever reads half an object. It is also young, even if it was there before: who takes old things
+away, and leaves what is younger than YOUNG, takes nothing from somebody who has just relied on it.
 
 Exceptions:
 
@@ -16,6 +17,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -25,6 +27,10 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
 CHUNK_BYTES = 256 * 1024
+
+YOUNG = timedelta(hours=2)
+_REFRESHED = YOUNG / 2
+"""How old an object may become before `put` writes it once more. The rest is for clocks that differ."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
@@ -53,6 +59,13 @@ class StoredObject:
     start: int
     end: int
     chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    key: str
+    size: int
+    stored_at: datetime
 
 
 class ObjectStore:
@@ -100,9 +113,11 @@ class ObjectStore:
         try:
             await obstore.put_async(self._store, name, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
-            if await self.size(name) == len(data):
-                return False
-            await obstore.put_async(self._store, name, data, mode="overwrite", use_multipart=False)
+            there = await self.facts(name)
+            whole = there.size == len(data)
+            if not whole or there.stored_at < datetime.now(UTC) - _REFRESHED:
+                await obstore.put_async(self._store, name, data, mode="overwrite", use_multipart=False)
+            return not whole
         return True
 
     async def get(self, key: str, *, start: int = 0, end: int | None = None) -> StoredObject:
@@ -131,8 +146,11 @@ class ObjectStore:
 
     async def size(self, key: str) -> int:
         """The object's bytes, counted."""
+        return (await self.facts(key)).size
+
+    async def facts(self, key: str) -> ObjectFacts:
         with _failures("head"):
-            return (await obstore.head_async(self._store, _checked(key)))["size"]
+            return _facts(await obstore.head_async(self._store, _checked(key)))
 
     async def exists(self, key: str) -> bool:
         try:
@@ -140,6 +158,13 @@ class ObjectStore:
         except ObjectNotFoundError:
             return False
         return True
+
+    async def below(self, folder: str) -> AsyncIterator[ObjectFacts]:
+        """All that is stored under names that begin with `folder` and a slash, in no order."""
+        with _failures("list"):
+            async for found in obstore.list(self._store, _checked(folder)):
+                for each in found:
+                    yield _facts(each)
 
     async def delete(self, key: str) -> None:
         """Afterwards nothing is stored under `key`, whether or not something was."""
@@ -154,6 +179,10 @@ async def _chunks(result: "obstore.GetResult") -> AsyncIterator[bytes]:
     with _failures("read"):
         async for chunk in result.stream(CHUNK_BYTES):
             yield bytes(chunk)
+
+
+def _facts(meta: "obstore.ObjectMeta") -> ObjectFacts:
+    return ObjectFacts(key=meta["path"], size=meta["size"], stored_at=meta["last_modified"])
 
 
 def _checked(key: str) -> str:

@@ -37,6 +37,7 @@ from genonaut.platform.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from genonaut.platform.objects import ObjectStore
+    from genonaut.platform.pictures.pool import PicturePool
 
 log = structlog.get_logger()
 
@@ -73,6 +74,18 @@ class Runtime(Generic[Cfg]):
         from genonaut.platform.objects import ObjectStore  # noqa: PLC0415 - only some services pay for it
 
         return ObjectStore.at(str(self.settings.object_store_url))
+
+    @cached_property
+    def pictures(self) -> "PicturePool":
+        """Where pictures are decoded."""
+        from genonaut.platform.pictures.pool import PicturePool  # noqa: PLC0415 - as above
+
+        return PicturePool(self.settings.picture_processes, memory_bytes=self.settings.picture_process_bytes)
+
+    async def close(self) -> None:
+        """Ends what the properties have opened."""
+        if "pictures" in self.__dict__:
+            await self.pictures.close()
 
 
 Checks = Mapping[str, Check]
@@ -126,7 +139,7 @@ class Service(Generic[Cfg]):
         url = settings.nats_url.get_secret_value()
         bus = await Bus.connect(url, name=f"genonaut-{self.process_name}", within=patience)
         try:
-            yield Runtime(
+            runtime = Runtime(
                 service=self,
                 settings=settings,
                 database=database,
@@ -134,6 +147,10 @@ class Service(Generic[Cfg]):
                 store=EventStore(database, source=self.source, projections=self.projections, clock=clock),
                 clock=clock,
             )
+            try:
+                yield runtime
+            finally:
+                await runtime.close()
         finally:
             await bus.close()
             await database.close()

@@ -85,6 +85,10 @@ class ServiceSettings(ProcessSettings):
         default=None, description="Postgres, as the owner of the schema. Only migrations and rebuilds use it."
     )
     object_store_url: AnyUrl = Field(description="Where images are: file:///folder or s3://bucket/prefix.")
+    picture_processes: int = Field(default=2, ge=1, description="How many pictures are decoded at the same time.")
+    picture_process_bytes: int = Field(
+        default=512 * 1024 * 1024, ge=128 * 1024 * 1024, description="Of memory for each of them."
+    )
     database_pool_size: int = Field(default=5, ge=1)
     statement_timeout_ms: int = Field(default=15_000, ge=1)
 
