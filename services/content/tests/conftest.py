@@ -16,6 +16,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from genonaut.content.service import service
+from genonaut.contracts.content import ItemDeleted
 from genonaut.platform.bus import Bus
 from genonaut.platform.service import Runtime, Service
 from genonaut.stack.servers import Nats, Postgres
@@ -73,6 +74,15 @@ class Gallery:
         assert response.status_code == 201, response.text
         answer: dict[str, Any] = response.json()
         return answer
+
+    async def delete(self, item: dict[str, Any]) -> None:
+        """As if its creator had."""
+        image = item["image"]["sha256"] if item["image"] else None
+        event = ItemDeleted(item_id=item["id"], creator_id=item["creator_id"], image_sha256=image)
+        async with self.runtime.database.transaction() as connection:
+            version = len(await self.runtime.store.load(connection, "item", str(item["id"])))
+            await self.runtime.store.append(connection, "item", str(item["id"]), version, [event])
+            await connection.execute(text("DELETE FROM content_items_all WHERE id = :id"), {"id": item["id"]})
 
     async def ids(self, path: str, **parameters: Any) -> list[int]:
         return [item["id"] for item in (await self.get(path, **parameters))["items"]]

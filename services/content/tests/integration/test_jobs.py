@@ -25,7 +25,10 @@ JOB = 7
 
 async def stored(gallery, picture, count: int = 2) -> list[StoredImage]:
     """Images as a driver leaves them."""
-    return [await store_image(gallery.runtime.objects, picture(number + 1)) for number in range(count)]
+    return [
+        await store_image(gallery.runtime.objects, gallery.runtime.pictures, picture(number + 1))
+        for number in range(count)
+    ]
 
 
 def completed(user: str, images: Sequence[StoredImage], **more: Any) -> JobCompleted:

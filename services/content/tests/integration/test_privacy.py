@@ -71,10 +71,13 @@ async def test_the_image_of_a_private_item_is_its_creators(gallery, picture) -> 
     addresses = [secret["path_thumb"], secret["image"]["url"], *secret["path_thumbs_alt_res"].values()]
     assert [(await gallery.client.get(address)).status_code for address in addresses] == [200] * 4
     answer = await gallery.client.get(secret["path_thumb"])
-    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert answer.headers["cache-control"] == "private, max-age=3355, immutable"
     for address in addresses:
+        unsigned = address.partition("?")[0]
+        assert (await gallery.client.get(f"{unsigned}?user_id={ada}")).status_code == 200
         for viewer in ("", f"user_id={bob}"):
-            assert (await gallery.client.get(address.replace(f"user_id={ada}", viewer))).status_code == 404
+            assert (await gallery.client.get(f"{unsigned}?{viewer}")).status_code == 404
+        assert (await gallery.client.get(f"{address}&user_id={bob}")).status_code == 403
 
 
 async def test_a_leaked_hash_publishes_nothing(gallery, picture) -> None:

@@ -21,6 +21,8 @@ from genonaut.content.tags.tables import tag_parents, tags
 from genonaut.content.users.projection import users_projection
 from genonaut.content.users.tables import users
 from genonaut.contracts.content import (
+    ImageRemoved,
+    ImageRetired,
     ImageUploaded,
     ImpliedTag,
     ItemCreated,
@@ -311,7 +313,17 @@ async def test_what_is_known_of_an_image_does_not_depend_on_who_spoke_first(tabl
         ]
         await tables.given(images_projection, *(events[place] for place in order))
 
-    shown = {"media_type": "image/png", "width": 3, "height": 2, "size_bytes": 2**40, "created_at": minute(1)}
+    shown = {
+        "media_type": "image/png",
+        "width": 3,
+        "height": 2,
+        "size_bytes": 2**40,
+        "created_at": minute(1),
+        "last_used_at": minute(3),
+        "shown_by": 1,
+        "was_shown": True,
+        "retired_at": None,
+    }
     assert await tables.rows(images) == [{"sha256": letter * 64, **shown} for letter in "abcdef"]
     assert await tables.rows(image_uploads) == [
         {"sha256": letter * 64, "user_id": user_id} for letter in "abcdef" for user_id in (ADA, BOB)
@@ -331,6 +343,53 @@ async def test_an_image_is_nobodys_when_nobody_says_that_it_is_theirs(tables) ->
         ("b" * 64, minute(2)),
     ]
     assert await tables.rows(image_uploads) == []
+
+
+async def test_how_much_an_image_is_in_use_does_not_depend_on_the_order_either(tables) -> None:
+    first = at(1, ImageUploaded(image=PICTURE, user_id=ADA)), at(2, item_created(1, image=PICTURE))
+    await tables.given(images_projection, *first)
+    later = (
+        at(3, item_created(2, image=PICTURE)),
+        at(4, ItemDeleted(item_id=1, creator_id=ADA, image_sha256=PICTURE.sha256)),
+        at(5, ImageUploaded(image=PICTURE, user_id=ADA)),
+        at(6, item_created(3)),
+        at(7, ItemDeleted(item_id=3, creator_id=ADA)),
+    )
+    for order in permutations(later):
+        async with tables.connection.begin_nested() as savepoint:
+            await tables.given(images_projection, *order)
+            (row,) = await tables.rows(images)
+            assert (row["shown_by"], row["was_shown"], row["last_used_at"]) == (1, True, minute(5))
+            assert len(await tables.rows(image_uploads)) == 1
+            await savepoint.rollback()
+
+
+async def test_an_image_is_retired_and_removed_and_brought_again(tables) -> None:
+    sha256 = PICTURE.sha256
+    other = PICTURE.model_copy(update={"sha256": "b" * 64})
+    await tables.given(
+        images_projection,
+        at(1, ImageUploaded(image=PICTURE, user_id=ADA)),
+        at(2, ImageUploaded(image=other, user_id=BOB)),
+        at(3, item_created(1, image=PICTURE)),
+        at(4, ItemDeleted(item_id=1, creator_id=ADA, image_sha256=sha256)),
+        at(5, ImageRetired(sha256=sha256)),
+    )
+    row, untouched = await tables.rows(images)
+    assert (row["shown_by"], row["was_shown"], row["retired_at"]) == (0, False, minute(5))
+    assert untouched["retired_at"] is None
+    assert [row["user_id"] for row in await tables.rows(image_uploads)] == [BOB]
+
+    await tables.given(images_projection, at(6, ImageUploaded(image=PICTURE, user_id=BOB)))
+    row, _ = await tables.rows(images)
+    assert (row["retired_at"], row["created_at"], row["last_used_at"]) == (None, minute(1), minute(6))
+
+    await tables.given(images_projection, at(7, ImageRetired(sha256=sha256)), at(8, ImageRemoved(sha256=sha256)))
+    assert await tables.rows(images) == [untouched]
+
+    await tables.given(images_projection, at(9, item_created(2, image=PICTURE)))
+    row, _ = await tables.rows(images)
+    assert (row["created_at"], row["shown_by"], row["was_shown"]) == (minute(9), 1, True)
 
 
 async def test_an_item_is_what_its_event_says(tables) -> None:

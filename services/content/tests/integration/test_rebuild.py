@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
+from genonaut.content.images.sweep import sweep
 from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.search.upkeep import fold_everything
 from genonaut.content.service import service
@@ -100,8 +101,25 @@ async def rebuilt(gallery, owner, projection, *, swap=False):
     )
 
 
+async def use_and_forget(gallery, picture) -> None:
+    """Images that are brought, shown, no longer shown, retired, removed and brought again, partly at once."""
+    runtime = gallery.runtime
+    ada = await gallery.user("ida")
+    gallery.clock.now = datetime.now(UTC)
+    hashes = [(await gallery.image(picture(seed), user_id=ada))["sha256"] for seed in range(10, 16)]
+    items = [await gallery.item(ada, image=sha256) for sha256 in hashes for _ in range(2)]
+    gone = [item["id"] for number, item in enumerate(items) if number % 4 or number < 4]
+    await asyncio.gather(*(gallery.client.delete(f"/api/v1/content/{item_id}") for item_id in gone))
+    gallery.clock.now += timedelta(days=2)
+    await asyncio.gather(
+        sweep(runtime), sweep(runtime), *(gallery.image(picture(seed), user_id=ada) for seed in (10, 11))
+    )
+    await asyncio.gather(sweep(runtime), *(gallery.image(picture(seed)) for seed in (11, 12)))
+
+
 async def test_every_projection_rebuilt_equals_the_live_one(gallery, picture) -> None:
     await fill(gallery, picture)
+    await use_and_forget(gallery, picture)
 
     async with gallery.platform.database("content", as_owner=True) as owner:
         for projection in service.projections:

@@ -6,6 +6,7 @@ from genonaut.content.images.api import MAX_UPLOAD_BYTES
 from genonaut.content.images.api import PREFIX as IMAGES
 from genonaut.content.images.api import router as images_router
 from genonaut.content.images.projection import images_projection
+from genonaut.content.images.sweep import sweep_images
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
 from genonaut.content.items.projection import items_projection
@@ -45,7 +46,7 @@ service = Service(
         search_projection,
         jobs_projection,
     ],
-    background=[keep_folded],
+    background=[keep_folded, sweep_images],
     consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )

@@ -36,3 +36,8 @@ class ContentSettings(ServiceSettings):
         if self.password_memory_kib < 8 * self.password_lanes:
             raise ValueError("PASSWORD_MEMORY_KIB must be at least 8 for each of PASSWORD_LANES")
         return self
+
+    image_grace_seconds: int = Field(
+        default=24 * 3600, ge=0, description="How long an image is kept that no item shows, from its last use on."
+    )
+    image_sweep_seconds: float = Field(default=3600, gt=0, description="Between two looks for such images.")

@@ -20,8 +20,9 @@ from genonaut.generation.comfyui.failures import (
     ZombieError,
 )
 from genonaut.generation.comfyui.workflow import prompt_graph
-from genonaut.platform.images import ImageError, store_image, verify
+from genonaut.platform.images import ImageError, store_image
 from genonaut.platform.objects import ObjectStore
+from genonaut.platform.pictures.pool import PicturePool
 
 SLOW = SamplerParams(seed=7, steps=1000)
 IMPATIENT = {"soft": 0.5, "hard": 5}
@@ -51,8 +52,9 @@ async def test_a_job_with_loras_and_a_batch_becomes_stored_pictures(bench, tmp_p
     outputs = await bench.run(batch_size=2, lora_models=[Lora(name="styles/sub_lora.safetensors")])
     assert len(outputs) == 2
     assert all(output.subfolder.startswith("genonaut/") for output in outputs)
-    objects = ObjectStore.at(f"file://{tmp_path}/objects")
-    images = [await store_image(objects, await bench.server.download(output)) for output in outputs]
+    objects, pictures = ObjectStore.at(f"file://{tmp_path}/objects"), PicturePool(1)
+    images = [await store_image(objects, pictures, await bench.server.download(output)) for output in outputs]
+    await pictures.close()
     assert [(image.media_type, image.width, image.height) for image in images] == [("image/png", 96, 128)] * 2
     assert images[0].sha256 != images[1].sha256
 
@@ -159,11 +161,13 @@ class TestLoss:
         with pytest.raises(LostError):
             await bench.server.download(output)
 
-    async def test_a_file_that_ends_in_the_middle_is_no_picture(self, bench):
+    async def test_a_file_that_ends_in_the_middle_is_no_picture(self, bench, tmp_path):
         bench.simulator.faults.switch(corrupt_files=1)
         (output,) = await bench.run()
+        pictures = PicturePool(1)
         with pytest.raises(ImageError):
-            verify(await bench.server.download(output))
+            await store_image(ObjectStore.at(tmp_path.as_uri()), pictures, await bench.server.download(output))
+        await pictures.close()
 
 
 class TestSocket:

@@ -185,11 +185,11 @@ async def test_trouble_with_our_own_store_costs_no_second_run(world, gpu, drivin
     monkeypatch.setattr(worker, "TROUBLE_SECONDS", (0.05, 0.1))
     calls = []
 
-    async def broken_at_first(objects, data):
+    async def broken_at_first(objects, pictures, data):
         calls.append(data)
         if len(calls) < 3:
             raise ObjectStoreError("object store: put failed")
-        return await store_image(objects, data)
+        return await store_image(objects, pictures, data)
 
     store_image = worker.store_image
     monkeypatch.setattr(worker, "store_image", broken_at_first)
@@ -206,7 +206,7 @@ async def test_a_job_that_troubles_every_driver_fails_in_the_end(
 ) -> None:
     monkeypatch.setattr(worker, "TROUBLE_SECONDS", (0.05, 0.1))
 
-    async def broken(objects, data):
+    async def broken(objects, pictures, data):
         raise ZeroDivisionError
 
     monkeypatch.setattr(worker, "store_image", broken)

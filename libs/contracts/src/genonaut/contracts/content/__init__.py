@@ -1,6 +1,6 @@
 """What the content service states, a module for each kind of thing."""
 
-from genonaut.contracts.content.images import ImageRemoved, ImageUploaded
+from genonaut.contracts.content.images import ImageRemoved, ImageRetired, ImageUploaded
 from genonaut.contracts.content.items import (
     ContentType,
     ImpliedTag,
@@ -40,6 +40,7 @@ from genonaut.contracts.content.users import (
 __all__ = [
     "ContentType",
     "ImageRemoved",
+    "ImageRetired",
     "ImageUploaded",
     "ImpliedTag",
     "ItemCreated",

@@ -14,7 +14,13 @@ class ImageUploaded(Event, type="content.image.uploaded"):
     """Who says that it is theirs; None when nobody did."""
 
 
+class ImageRetired(Event, type="content.image.retired"):
+    """No item has shown it for a while. It is there for nobody until somebody brings it again; its bytes may go."""
+
+    sha256: Sha256
+
+
 class ImageRemoved(Event, type="content.image.removed"):
-    """No item shows it any more. Its bytes and those of its thumbnails are deleted."""
+    """After it was retired: its bytes and all that was made of them are deleted."""
 
     sha256: Sha256

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 
 from genonaut.content.browsing.schemas import Overview, SearchBody
+from genonaut.content.images.addresses import addresses_of
 from genonaut.content.items.queries import SORTS, whole, with_tags
 from genonaut.content.items.schemas import Item
 from genonaut.content.items.tables import items
@@ -39,7 +40,7 @@ def browsing_router(prefix: str, source_type: SourceType) -> Router:  # noqa: C9
                 connection, replace(wanted, scopes=scopes), query, whole(), knobs=runtime.settings.knobs
             )
             rows = await with_tags(connection, page.rows)
-        return ListBody[Item].of(page, [Item.of(row) for row in rows])
+        return ListBody[Item].of(page, [Item.of(row, addresses_of(runtime)) for row in rows])
 
     @router.get("")
     async def list_items(query: Listed, runtime: RuntimeDep, wanted: Filters) -> ListBody[Item]:

@@ -1,14 +1,14 @@
 """Images over HTTP: the body of an upload's answer, and what the headers of a request ask for."""
 
 import re
-from typing import Literal, Self
+from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from genonaut.contracts.images import StoredImage, ThumbnailSize, image_path
-
-_SIZES = "|".join(f"{size:d}" for size in ThumbnailSize)
+from genonaut.content.images.addresses import Addresses
+from genonaut.contracts.images import StoredImage
+from genonaut.platform.images import RenditionFormat, RenditionSize
 
 
 class StoredImageBody(BaseModel):
@@ -17,12 +17,18 @@ class StoredImageBody(BaseModel):
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")
     size_bytes: int
-    url: str = Field(description=f"Where it is served; `size={_SIZES}` gives a thumbnail.")
+    url: str = Field(
+        description="Where it is served. When not everybody may see it, the address is signed: it is good for half an "
+        "hour at least, and as it is."
+    )
 
     @classmethod
-    def of(cls, image: StoredImage, *, viewer: UUID | None = None) -> Self:
+    def of(cls, image: StoredImage, addresses: Addresses, *, viewer: UUID | None = None) -> Self:
         """`viewer` where not everybody may see it."""
-        return cls(**image.model_dump(), url=image_path(image.sha256, viewer=viewer))
+        return cls(**image.model_dump(), url=addresses.of(image.sha256, viewer=viewer))
+
+
+SIZES = f"One of {', '.join(f'{size:d}' for size in RenditionSize)}: pixels of the longest side."
 
 
 class UnsatisfiableRangeError(Exception):
@@ -59,20 +65,29 @@ def names_tag(header: str | None, etag: str) -> bool:
     return any(star or tag == etag for tag, star in listed)
 
 
-def preferred_format(accept: str | None) -> Literal["webp", "png"]:
-    """The thumbnail format for an Accept header: PNG for those who rank it higher, else WebP."""
-    webp, png = (_quality(accept or "*/*", f"image/{name}") for name in ("webp", "png"))
+def preferred_format(accept: str | None) -> RenditionFormat:
+    """The format for an Accept header.
+
+    AVIF for those who name it and rank nothing higher, PNG for those who rank it above WebP, else WebP.
+    """
+    wanted = _qualities(accept or "*/*")
+    webp, png = (_quality(wanted, f"image/{name}") for name in ("webp", "png"))
+    # By name only: of those who take anything, many mean anything that was usual when they were written.
+    if 0 < wanted.get("image/avif", 0) >= max(webp, png):
+        return "avif"
     return "png" if png > webp else "webp"
 
 
-def _quality(accept: str, media_type: str) -> float:
-    """How much a media type is wanted, from 0 to 1; the most specific entry counts."""
+def _qualities(accept: str) -> dict[str, float]:
+    """How much each media range is wanted, from 0 to 1."""
     found = {}
     for entry in accept.split(","):
         name, *parameters = (part.strip().lower() for part in entry.split(";"))
         value = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        found[name] = float(value) if re.fullmatch(r"[01](\.\d{0,3})?", value) else 0.0
-    for name in (media_type, "image/*", "*/*"):
-        if name in found:
-            return found[name]
-    return 0.0
+        found[name] = float(value) if re.fullmatch(r"0(\.\d{0,3})?|1(\.0{0,3})?", value, re.ASCII) else 0.0
+    return found
+
+
+def _quality(wanted: dict[str, float], media_type: str) -> float:
+    """The most specific entry counts."""
+    return next((wanted[name] for name in (media_type, "image/*", "*/*") if name in wanted), 0.0)

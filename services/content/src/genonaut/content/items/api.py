@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import Depends, Path, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.content.images.queries import seen_by
+from genonaut.content.images.addresses import Addresses, AddressesDep, addresses_of
+from genonaut.content.images.queries import hold, seen_by
 from genonaut.content.items import commands, queries
 from genonaut.content.items.domain import (
     ITEM,
@@ -55,24 +56,24 @@ def items_router(prefix: str, source_type: SourceType, *, looks_up: SourceType |
             return await queries.one(connection, item_id)
 
         with _refusals(item_id):
-            return Item.of(await runtime.database.transact(work))
+            return Item.of(await runtime.database.transact(work), addresses_of(runtime))
 
     @router.post("", status_code=201, responses=CREATED)
-    async def create_item(body: NewItem, runtime: RuntimeDep) -> Item:
+    async def create_item(body: NewItem, runtime: RuntimeDep, addresses: AddressesDep) -> Item:
         """Create an item.
 
         Its prompt never changes. Tags that do not exist yet are created with it.
         """
-        return await _created(runtime, body, source_type)
+        return await _created(runtime, addresses, body, source_type)
 
     @router.get("/{id}", responses=FOUND)
-    async def get_item(item_id: Id, runtime: RuntimeDep, viewer: Viewer = None) -> Item:
+    async def get_item(item_id: Id, runtime: RuntimeDep, addresses: AddressesDep, viewer: Viewer = None) -> Item:
         """One item."""
         async with runtime.database.reading() as connection:
             row = await queries.by_id(connection, item_id, viewer=viewer, source_type=looks_up)
         if row is None:
             raise _unknown(item_id)
-        return Item.of(row)
+        return Item.of(row, addresses)
 
     @router.put("/{id}", responses=CHANGED)
     async def edit_item(item_id: Id, body: ItemChanges, runtime: RuntimeDep, actor: Actor = None) -> Item:
@@ -138,7 +139,7 @@ regular_router = items_router("/api/v1/content", "items", looks_up=None)
 auto_router = items_router("/api/v1/content-auto", "auto", looks_up="auto")
 
 
-async def _created(runtime: Runtime[Any], body: NewItem, source_type: SourceType) -> Item:
+async def _created(runtime: Runtime[Any], addresses: Addresses, body: NewItem, source_type: SourceType) -> Item:
     references = [TagReference.of(word) for word in body.tags]
 
     async def work(connection: AsyncConnection) -> dict[str, Any]:
@@ -146,7 +147,7 @@ async def _created(runtime: Runtime[Any], body: NewItem, source_type: SourceType
         return await queries.one(connection, await commands.create(runtime.store, connection, draft, references))
 
     with _refusals(None):
-        return Item.of(await runtime.database.transact(work))
+        return Item.of(await runtime.database.transact(work), addresses)
 
 
 @contextmanager
@@ -183,6 +184,7 @@ async def _draft(connection: AsyncConnection, body: NewItem, source_type: Source
     image = None
     if body.image:
         # Otherwise a hash that leaked would be enough to make somebody's private image public.
+        await hold(connection, body.image)  # so that it is still there when the item is
         seen = await seen_by(connection, body.image, body.creator_id)
         if seen is None:
             raise InvalidError("There is no such image", loc=("body", "image"))

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from genonaut.content.images.queries import hold
 from genonaut.content.items import queries
 from genonaut.content.items.domain import ITEM, Create, Draft, Edit, Item, Tagging, visible_from
 from genonaut.content.tags import commands as tags
@@ -33,6 +34,8 @@ async def create(
     active = await is_active(connection, draft.creator_id)
     if active is None:
         raise UnknownCreatorError
+    if draft.image:
+        await hold(connection, draft.image.sha256)
     tagging = await _tagging(store, connection, references, is_private=draft.is_private)
     item_id = await queries.next_id(connection)
     create = Create(item_id, draft, tagging, active)

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from genonaut.content.images.addresses import Addresses
 from genonaut.content.images.schemas import StoredImageBody
 from genonaut.content.items.domain import MAX_PROMPT, MAX_TAGS, MAX_TITLE
 from genonaut.content.tags.schemas import TagWord
 from genonaut.contracts.content import ContentType, ItemCreated, ItemRetagged, ItemTagsImplied, SourceType
-from genonaut.contracts.images import SHOWN_SIZE, Sha256, StoredImage, ThumbnailSize, image_path
+from genonaut.contracts.images import SHOWN_SIZE, Sha256, StoredImage, ThumbnailSize
 from genonaut.platform.projections import Recorded
 
 ShownSource = Literal["regular", "auto"]
@@ -85,7 +86,7 @@ class Item(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Self:
+    def of(cls, row: Mapping[str, Any], addresses: Addresses) -> Self:
         """From a row of `queries.whole` with its tags."""
         viewer = row["creator_id"] if row["is_private"] else None
         sha256 = row["image_sha256"]
@@ -94,10 +95,10 @@ class Item(BaseModel):
             **{name: row[name] for name in _AS_STORED},
             source_type=shown_source(row["source_type"]),
             is_public=not row["is_private"],
-            image=StoredImageBody.of(image, viewer=viewer) if image else None,
-            path_thumb=shown_thumb(row),
+            image=StoredImageBody.of(image, addresses, viewer=viewer) if image else None,
+            path_thumb=shown_thumb(row, addresses),
             path_thumbs_alt_res={
-                f"{size:d}": image_path(sha256, size=size, viewer=viewer)
+                f"{size:d}": addresses.of(sha256, size=size, viewer=viewer)
                 for size in ThumbnailSize
                 if sha256 and size != SHOWN_SIZE
             },
@@ -186,7 +187,9 @@ def shown_source(source_type: SourceType) -> ShownSource:
     return _SHOWN_SOURCES[source_type]
 
 
-def shown_thumb(row: Mapping[str, Any]) -> str | None:
+def shown_thumb(row: Mapping[str, Any], addresses: Addresses) -> str | None:
     """The address of the thumbnail; a private item's is for its creator."""
     path: str | None = row["path_thumb"]
-    return f"{path}&user_id={row['creator_id']}" if path and row["is_private"] else path
+    if path is None or not row["is_private"]:
+        return path
+    return addresses.of(row["image_sha256"], size=SHOWN_SIZE, viewer=row["creator_id"])

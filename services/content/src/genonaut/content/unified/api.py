@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from genonaut.content.images.addresses import AddressesDep
 from genonaut.content.items.queries import SORTS, with_tags
 from genonaut.content.items.tables import items
 from genonaut.content.search import queries as search
@@ -60,6 +61,7 @@ async def unified_content(
     scopes: Annotated[frozenset[Scope], Depends(_scopes)],
     wanted: Annotated[Wanted, Depends(filters)],
     runtime: RuntimeDep,
+    addresses: AddressesDep,
 ) -> UnifiedList:
     """Regular and automatic items in one list, newest first.
 
@@ -72,7 +74,7 @@ async def unified_content(
         )
         rows = await with_tags(connection, page.rows)
         stats = await queries.counts(connection, wanted.viewer)
-    return UnifiedList.of(page, [UnifiedItem.of(row) for row in rows], stats=UnifiedStats(**stats))
+    return UnifiedList.of(page, [UnifiedItem.of(row, addresses) for row in rows], stats=UnifiedStats(**stats))
 
 
 @router.get("/stats/unified")

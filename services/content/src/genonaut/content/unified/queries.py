@@ -22,7 +22,7 @@ _COUNTED = {
 
 _SHOWN = [
     *(items.c[name] for name in ("id", "title", "content_type", "source_type", "creator_id", "quality_score")),
-    *(items.c[name] for name in ("created_at", "updated_at", "path_thumb", "prompt", "is_private")),
+    *(items.c[name] for name in ("created_at", "updated_at", "path_thumb", "prompt", "is_private", "image_sha256")),
 ]
 
 

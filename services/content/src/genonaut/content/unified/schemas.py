@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from genonaut.content.images.addresses import Addresses
 from genonaut.content.items.schemas import ShownSource, shown_source, shown_thumb
 from genonaut.contracts.content import ContentType
 from genonaut.platform.http.lists import ListBody
@@ -27,9 +28,9 @@ class UnifiedItem(BaseModel):
     prompt: str
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Self:
+    def of(cls, row: Mapping[str, Any], addresses: Addresses) -> Self:
         """From a row of `queries.unified` with its tags."""
-        shown = {"source_type": shown_source(row["source_type"]), "path_thumb": shown_thumb(row)}
+        shown = {"source_type": shown_source(row["source_type"]), "path_thumb": shown_thumb(row, addresses)}
         return cls.model_validate({**row, **shown})
 
 

@@ -258,7 +258,8 @@ class Worker:
         with telemetry.span("fetch and store images", images=len(outputs)):
             # One after the other: a decoded picture takes tens of megabytes.
             return [
-                await store_image(self._runtime.objects, await server.comfyui.download(output)) for output in outputs
+                await store_image(self._runtime.objects, self._runtime.pictures, await server.comfyui.download(output))
+                for output in outputs
             ]
 
     async def _tell(self, progress: JobProgress) -> None:
