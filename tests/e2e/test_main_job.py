@@ -34,9 +34,12 @@ def test_an_image_is_asked_for_made_shown_told_and_counted(stack) -> None:
 
     item = stack.json("GET", f"/api/v1/content/{published['content_id']}")
     assert (item["title"], item["creator_id"], item["tags"]) == ("A lighthouse", user, ["sea"])
-    image = stack.api.get(f"/api/v1/images/{item['image']['sha256']}")
+    url = f"/api/v1/images/{item['image']['sha256']}"
+    image = stack.api.get(url, params={"metadata": "keep", "user_id": user})
     assert hashlib.sha256(image.content).hexdigest() == item["image"]["sha256"]
     assert image.headers["content-type"] == "image/png"
+    assert b"lighthouse" in image.content, "the worker's workflow is in its file"
+    assert b"lighthouse" not in stack.api.get(url).content
     thumbnail = stack.api.get(item["path_thumb"])
     assert thumbnail.is_success
     assert len(thumbnail.content) < len(image.content)

@@ -108,6 +108,11 @@ async def opened(platform: Platform, service: Service[Any]) -> AsyncIterator[Gal
         yield Gallery(running.client, running.runtime, platform, clock)
 
 
+@pytest.fixture(scope="session")
+def gallery_of() -> type[Gallery]:
+    return Gallery
+
+
 @pytest_asyncio.fixture
 async def gallery(platform: Platform) -> AsyncIterator[Gallery]:
     """A gallery of this test's own, whole."""

@@ -11,10 +11,12 @@ from genonaut.content import commands
 from genonaut.content.images import sweep as sweeping
 from genonaut.content.images.sweep import Swept, sweep
 from genonaut.content.items.consumers import publish
+from genonaut.content.service import service
 from genonaut.contracts.generation import JobCompleted
 from genonaut.platform.images import clean_key, derived_prefix, image_key, rendition_key, store_image
 from genonaut.platform.objects import ObjectStore, ObjectStoreError
 from genonaut.testkit.envelopes import enveloped
+from genonaut.testkit.platforms import FakeClock
 
 DAY = timedelta(days=1)
 
@@ -334,3 +336,21 @@ class TestCheck:
         await gallery.runtime.objects.delete(image_key(sha256))
         ill = await asyncio.to_thread(CliRunner().invoke, commands.app, ["images", "check", "--repair"])
         assert (ill.exit_code, f"without bytes: {sha256}" in ill.output) == (1, True), ill.output
+
+
+async def test_in_a_bucket_it_is_all_the_same(platform, bucket, picture, gallery_of) -> None:
+    """Behind moto's server, which stands in for S3."""
+    clock = FakeClock(datetime.now(UTC))
+    async with platform.running(service, clock=clock, object_store_url=bucket) as running:
+        gallery = gallery_of(running.client, running.runtime, platform, clock)
+        image = await gallery.image(picture(1))
+        url = f"{image['url']}?size=512&format=avif"
+        whole = await gallery.client.get(url)
+        assert whole.headers["content-type"] == "image/avif"
+        part = await gallery.client.get(url, headers={"Range": "bytes=4-11"})
+        assert (part.status_code, part.content) == (206, b"ftypavif")
+        assert (await gallery.client.get(image["url"])).content == picture(1)
+
+        clock.now += 2 * DAY
+        assert await sweep(gallery.runtime) == Swept(1, 1)
+        assert await stored(gallery, image["sha256"]) == []

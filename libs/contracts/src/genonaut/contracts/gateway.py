@@ -10,10 +10,11 @@ from genonaut.contracts.event import Event
 FREE_TEXT = frozenset(
     {
         *("search_term", "search", "query", "q", "prompt", "reason"),
-        *("username", "email", "preference_key", "preference_value"),
+        *("username", "email", "preference_key", "preference_value", "expires", "signature"),
     }
 )
-"""Query parameters that hold what somebody typed. What it was is nobody's business, and never the same twice."""
+"""Query parameters that hold what somebody typed, or what lets somebody in. What it was is nobody's business, and never
+the same twice."""
 ANY_VALUE = "*"
 """Stands for such a value."""
 MEASURED_PREFIX = "/api/"

@@ -6,7 +6,7 @@ from genonaut.contracts.generation import JobCompleted, JobRequeued, JobStarted
 from genonaut.contracts.images import ThumbnailSize
 from genonaut.contracts.live import JobProgress
 from genonaut.generation.comfyui.workflow import attempt_id
-from genonaut.platform.images import image_key, thumbnail_key
+from genonaut.platform.images import image_key, rendition_key
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -35,7 +35,7 @@ async def test_a_job_becomes_pictures(world, gpu, driving, queue_is_empty) -> No
     for image in images:
         assert await objects.size(image_key(image.sha256)) == image.size_bytes
         for size in ThumbnailSize:
-            assert await objects.exists(thumbnail_key(image.sha256, size, "webp"))
+            assert await objects.exists(rendition_key(image.sha256, size, "webp"))
     assert job["output_paths"] == [f"/api/v1/images/{image.sha256}" for image in images]
     assert job["thumbnail_paths"] == [f"/api/v1/images/{image.sha256}?size=300" for image in images]
     assert job["attempt"] == 1
