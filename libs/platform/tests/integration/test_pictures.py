@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,6 +285,15 @@ async def test_what_many_ask_for_at_once_is_made_once(opened) -> None:
     assert made == ["it", "it"]
 
 
+async def test_what_is_made_for_several_ends_with_the_pool(opened) -> None:
+    pool = opened(1)
+    asked = asyncio.create_task(pool.once("name", lambda: asyncio.sleep(60)))
+    await asyncio.sleep(0)
+    await pool.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
 async def test_a_failure_is_everybodys_and_not_kept(opened) -> None:
     pool = opened(1)
 
@@ -305,7 +315,11 @@ async def main():
     async with pool.turn() as turn:
         await turn.ask({"do": "clean"}, small())
         print(pool.idle[0], flush=True)
-        await (turn.ask({"do": "clean"}, scans()) if sys.argv[1] == "at work" else asyncio.sleep(60))
+        if sys.argv[1] == "at work":
+            await turn.ask({"do": "clean"}, scans())
+        elif sys.argv[1] == "idle":
+            await asyncio.sleep(60)
+    await pool.close()
 
 asyncio.run(main())
 """
@@ -329,3 +343,22 @@ async def test_a_process_ends_with_its_service_however_that_ends(when) -> None:
         await service.wait()
 
     await eventually(lambda: is_gone(pid), reason="it outlives its service")
+
+
+UNPRIVILEGED = {
+    "another user": ["unshare", "--user"],
+    "a root without rights": ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"],
+}
+
+
+@pytest.mark.parametrize("who", UNPRIVILEGED)
+async def test_it_works_the_same_whoever_the_service_runs_as(who) -> None:
+    words = UNPRIVILEGED[who]
+    if shutil.which(words[0]) is None or await exit_code(*words, "true") != 0:
+        pytest.skip(f"{words[0]} may not do that here")
+    assert await exit_code(*words, sys.executable, "-c", SERVICE, "once") == 0
+
+
+async def exit_code(*words: str) -> int:
+    process = await asyncio.create_subprocess_exec(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return await process.wait()

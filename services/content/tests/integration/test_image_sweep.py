@@ -17,6 +17,7 @@ from genonaut.platform.images import clean_key, derived_prefix, image_key, rendi
 from genonaut.platform.objects import ObjectStore, ObjectStoreError
 from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import FakeClock
+from genonaut.testkit.waiting import eventually
 
 DAY = timedelta(days=1)
 
@@ -82,6 +83,16 @@ async def test_an_image_stays_until_its_last_item_is_gone_for_a_day(gallery, pic
     clock.now += timedelta(seconds=1)
     assert await sweep(gallery.runtime) == Swept(1, 1)
     assert await stored(gallery, sha256) == []
+
+
+async def test_an_image_that_an_item_shows_stays_whatever_the_count_says(gallery, picture, clock) -> None:
+    image = await gallery.image(picture(1))
+    await gallery.item(await gallery.user(), image=image["sha256"])
+    async with gallery.runtime.database.transaction() as connection:
+        await connection.exec_driver_sql("UPDATE images SET shown_by = 0")
+    clock.now += 2 * DAY
+
+    assert await sweep(gallery.runtime) == Swept(0, 0)
 
 
 async def test_who_brings_it_again_in_time_keeps_it(gallery, picture, clock) -> None:
@@ -336,6 +347,30 @@ class TestCheck:
         await gallery.runtime.objects.delete(image_key(sha256))
         ill = await asyncio.to_thread(CliRunner().invoke, commands.app, ["images", "check", "--repair"])
         assert (ill.exit_code, f"without bytes: {sha256}" in ill.output) == (1, True), ill.output
+
+
+async def test_the_service_sweeps_by_itself_and_after_a_failure_again(
+    platform, picture, gallery_of, monkeypatch
+) -> None:
+    failed = []
+
+    async def fails_at_first(runtime: Any) -> Swept:
+        if not failed:
+            failed.append(True)
+            raise ObjectStoreError("no")
+        return await sweep(runtime)
+
+    monkeypatch.setattr(sweeping, "sweep", fails_at_first)
+    async with platform.running(service, image_grace_seconds=0, image_sweep_seconds=0.05) as running:
+        gallery = gallery_of(running.client, running.runtime, platform, FakeClock())
+        sha256 = (await gallery.image(picture(1)))["sha256"]
+
+        async def retired() -> bool:
+            return await use(gallery, sha256) == [(0, True)]
+
+        await eventually(retired, reason="nobody sweeps")
+    assert failed
+    assert await is_whole(gallery, sha256), "its bytes are young"
 
 
 async def test_in_a_bucket_it_is_all_the_same(platform, bucket, picture, gallery_of) -> None:

@@ -141,6 +141,8 @@ async def _make(objects: ObjectStore, pictures: PicturePool, sha256: str, task: 
         original = await objects.read(image_key(sha256))
         try:
             _, (made,) = await turn.ask(task, original)
-        except (RefusedError, ValueError) as error:
-            raise ImageError(str(error)) from None
+        except RefusedError as error:
+            raise ImageError(error.refusal.reason) from None
+        except ValueError:
+            raise ImageError(Refusal.CRASH.reason) from None
     await objects.put(to, made or _MARKER)

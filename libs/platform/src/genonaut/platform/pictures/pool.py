@@ -84,7 +84,7 @@ class Turn:
             if refused := fields.get("refused"):
                 if "error" in fields:
                     log.warning("pictures.undecodable", error=fields["error"])
-                raise RefusedError(Refusal(refused))
+                raise RefusedError(Refusal(refused) if refused in list(Refusal) else Refusal.CRASH)
             return fields, parts
         raise AssertionError("unreachable")
 
@@ -134,8 +134,13 @@ class PicturePool:
         if task is None:
             # A task of its own: who asked first may go away, and the others still wait.
             task = self._making[name] = asyncio.ensure_future(make())
-            task.add_done_callback(lambda _: self._making.pop(name))
+            task.add_done_callback(lambda done: self._made(name, done))
         await asyncio.shield(task)
+
+    def _made(self, name: str, task: asyncio.Future[None]) -> None:
+        del self._making[name]
+        if not task.cancelled():
+            task.exception()  # heard, even when all who asked have gone
 
     @property
     def idle(self) -> list[int]:
@@ -180,7 +185,11 @@ class PicturePool:
         task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """Ends what is idle. What is at work ends with its turn, or with this process."""
+        """Ends what is idle or made for several. What is at work for one ends with its turn, or with this process."""
+        making = list(self._making.values())
+        for task in making:
+            task.cancel()
+        await asyncio.gather(*making, return_exceptions=True)
         while self._idle:
             process = self._idle.pop()
             process.stay()

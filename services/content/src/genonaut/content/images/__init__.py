@@ -1,1 +1,1 @@
-"""Images: taken, verified, kept under the hash of their bytes, and served with thumbnails."""
+"""Images: taken, verified, kept under the hash of their bytes, served in many sizes, removed when nobody needs them."""

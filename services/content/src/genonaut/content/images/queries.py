@@ -85,8 +85,10 @@ SELECT i.media_type, i.width, i.height, i.size_bytes,
 FROM images i WHERE i.sha256 = :sha256 AND i.retired_at IS NULL
 """
 _USE = "SELECT shown_by, last_used_at, retired_at IS NOT NULL AS retired FROM images WHERE sha256 = :sha256"
+# The second look is at few rows, and the only one before bytes go that nothing brings back.
 _UNUSED = """
 SELECT sha256 FROM images WHERE shown_by = 0 AND retired_at IS NULL AND last_used_at < :before
+AND NOT EXISTS (SELECT FROM content_items_all c WHERE c.image_sha256 = images.sha256)
 ORDER BY last_used_at, sha256 LIMIT :limit
 """
 _RETIRED = "SELECT sha256 FROM images WHERE retired_at IS NOT NULL ORDER BY retired_at, sha256 LIMIT :limit"

@@ -34,7 +34,7 @@ async def create(
     active = await is_active(connection, draft.creator_id)
     if active is None:
         raise UnknownCreatorError
-    if draft.image:
+    if draft.image:  # so that nobody takes it away meanwhile
         await hold(connection, draft.image.sha256)
     tagging = await _tagging(store, connection, references, is_private=draft.is_private)
     item_id = await queries.next_id(connection)
