@@ -137,6 +137,7 @@ async def test_a_process_has_no_secrets_and_no_rights(opened, monkeypatch) -> No
 
     assert set(process.environ()) <= {"LD_LIBRARY_PATH"}
     assert process.num_fds() == 3, "the socket, and nowhere to write"
+    assert read(f"/proc/{process.pid}/oom_score_adj") == "1000\n", "it goes first when there is no memory"
     assert limits(process.pid) == {
         "Max open files": "3",
         "Max processes": "0",
@@ -148,9 +149,13 @@ async def test_a_process_has_no_secrets_and_no_rights(opened, monkeypatch) -> No
         assert process.uids().real != 0
 
 
+def read(path: str) -> str:
+    return Path(path).read_text()
+
+
 def limits(pid: int) -> dict[str, str]:
     """Those that nothing can raise, by name."""
-    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    lines = read(f"/proc/{pid}/limits").splitlines()[1:]
     hard = {line[:25].strip(): (line[26:46].strip(), line[47:67].strip()) for line in lines}
     wanted = ("Max open files", "Max processes", "Max file size", "Max core file size", "Max address space")
     assert all(soft == most for name, (soft, most) in hard.items() if name in wanted)

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from genonaut.platform.pictures import drawing
@@ -43,6 +44,8 @@ def main() -> None:
 
 def _give_up_rights(memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the service, which ends this process
+    with suppress(OSError):  # where memory ends all the same, this goes first, and not the service
+        Path("/proc/self/oom_score_adj").write_text("1000")
     if os.geteuid() == 0:
         with suppress(OSError):  # a root without rights has none to give up
             os.setgroups([])
