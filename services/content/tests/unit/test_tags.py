@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from genonaut.content.tag_hierarchy.schemas import Hierarchy
 from genonaut.content.tags.domain import (
     TAG,
     AddParent,
@@ -19,7 +20,6 @@ from genonaut.content.tags.domain import (
     slug_of,
     sought,
 )
-from genonaut.content.tags.schemas import Hierarchy
 from genonaut.contracts import Event
 from genonaut.contracts.content import TagCreated, TagParentAdded, TagPublished
 

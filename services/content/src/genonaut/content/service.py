@@ -14,7 +14,15 @@ from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.search.projection import search_projection
 from genonaut.content.search.upkeep import keep_folded
 from genonaut.content.settings import ContentSettings
+from genonaut.content.tag_completion.api import router as tag_completion_router
+from genonaut.content.tag_completion.projection import tag_completion_projection
+from genonaut.content.tag_hierarchy.api import router as tag_hierarchy_router
+from genonaut.content.tag_meanings.api import router as tag_meanings_router
+from genonaut.content.tag_meanings.projection import tag_meanings_projection
+from genonaut.content.tag_opinions.api import router as tag_opinions_router
+from genonaut.content.tag_opinions.projection import tag_opinions_projection
 from genonaut.content.tags.api import router as tags_router
+from genonaut.content.tags.api import tag_router
 from genonaut.content.tags.projection import tags_projection
 from genonaut.content.unified.api import router as unified_router
 from genonaut.content.users.api import router as users_router
@@ -30,7 +38,12 @@ service = Service(
     routers=[
         users_router,
         credentials_router,
-        tags_router,
+        tags_router,  # first of those of tags, and the one of a single tag last: words are no ids
+        tag_hierarchy_router,
+        tag_meanings_router,
+        tag_opinions_router,
+        tag_completion_router,
+        tag_router,
         images_router,
         unified_router,
         regular_lists,  # before the items: their words are no ids
@@ -41,6 +54,9 @@ service = Service(
     projections=[
         users_projection,
         tags_projection,
+        tag_meanings_projection,
+        tag_opinions_projection,
+        tag_completion_projection,
         images_projection,
         items_projection,
         search_projection,

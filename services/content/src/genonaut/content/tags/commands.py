@@ -1,12 +1,13 @@
 """Tags, made: on purpose with parents, or in passing by whoever uses a new one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tags import queries
-from genonaut.content.tags.domain import TAG, AddParent, Create, Publish, TagReference, name_of
+from genonaut.content.tags.domain import TAG, AddParent, Create, Publish, RemoveParent, TagReference, name_of
 from genonaut.platform.events import EventStore
 
 
@@ -18,21 +19,33 @@ class UnknownTagError(Exception):
         self.tag_id = tag_id
 
 
+@dataclass(frozen=True)
+class Declared:
+    tag_id: UUID
+    is_new: bool
+    """As far as anybody can tell."""
+
+
 async def ensure(
     store: EventStore, connection: AsyncConnection, references: Sequence[TagReference], *, is_private: bool
 ) -> list[UUID]:
     """The ids of these tags in their order, each once; those that did not exist now do. Raises UnknownTagError.
 
-    With `is_private` others see no more tags than before; without it they see all of these.
+    An alias is the tag that it means. With `is_private` others see no more tags than before; without it they see all
+    of these.
     """
+    meanings = await queries.meanings(connection, dict.fromkeys(each.tag_id for each in references))
     wanted: dict[UUID, TagReference] = {}
+    is_known: dict[UUID, bool | None] = {}
     for reference in references:
-        wanted.setdefault(reference.tag_id, reference)
-    known = await queries.known(connection, wanted)
+        meaning = meanings[reference.tag_id]
+        is_alias = meaning.tag_id != reference.tag_id
+        wanted.setdefault(meaning.tag_id, TagReference(meaning.tag_id) if is_alias else reference)
+        is_known[meaning.tag_id] = meaning.is_private
     # In one order everywhere: two who create the same tags wait for each other, and never both.
     for tag_id in sorted(wanted):
         slug, name = wanted[tag_id].slug, wanted[tag_id].name
-        if known.get(tag_id) is False:
+        if is_known[tag_id] is False:
             continue
         if slug is None or name is None:  # an id alone names no private tag: it would tell that there is one
             raise UnknownTagError(tag_id)
@@ -50,15 +63,34 @@ async def publish(store: EventStore, connection: AsyncConnection, tag_ids: Seque
 
 async def declare(
     store: EventStore, connection: AsyncConnection, tag: TagReference, parents: Sequence[TagReference]
-) -> bool:
-    """Whether the tag is new, as far as anybody can tell. It and its parents exist, and it is below them.
+) -> Declared:
+    """The tag and its parents exist, and it is below them.
 
     Raises UnknownTagError, and TagCycleError when a parent is below it.
     """
-    await queries.hold_hierarchy(connection)
+    await queries.hold_relations(connection)
     known = await queries.known(connection, [tag.tag_id])
-    await ensure(store, connection, [tag, *parents], is_private=False)
-    for parent in parents:
-        above = await queries.ancestors(connection, parent.tag_id)
-        await store.execute_in(connection, TAG, tag.tag_id, AddParent(tag.tag_id, parent.tag_id, above))
-    return known.get(tag.tag_id, True)
+    # All at once, for the one order in which tags are created.
+    tag_id = (await ensure(store, connection, [tag, *parents], is_private=False))[0]
+    await add_parents(store, connection, tag_id, parents)
+    return Declared(tag_id, known.get(tag.tag_id, True))
+
+
+async def add_parents(
+    store: EventStore, connection: AsyncConnection, tag_id: UUID, parents: Sequence[TagReference]
+) -> None:
+    """The tag, which everybody sees, is below the parents, which exist from now on.
+
+    Raises UnknownTagError for a parent, and TagCycleError when one is below the tag.
+    """
+    await queries.hold_relations(connection)
+    for parent_id in await ensure(store, connection, parents, is_private=False):
+        above = await queries.ancestors(connection, parent_id)
+        await store.execute_in(connection, TAG, tag_id, AddParent(tag_id, parent_id, above))
+
+
+async def remove_parent(store: EventStore, connection: AsyncConnection, tag_id: UUID, parent_id: UUID) -> bool:
+    """Whether the tag was below this parent until now."""
+    await queries.hold_relations(connection)
+    outcome = await store.execute_in(connection, TAG, tag_id, RemoveParent(tag_id, parent_id))
+    return bool(outcome.appended)

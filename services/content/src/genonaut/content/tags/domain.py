@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from genonaut.contracts import Event
-from genonaut.contracts.content import TagCreated, TagParentAdded, TagPublished
+from genonaut.contracts.content import TagCreated, TagParentAdded, TagParentRemoved, TagPublished
 from genonaut.platform.aggregate import Aggregate
 
 MAX_SLUG = 100
@@ -85,6 +85,27 @@ def sought(text: str) -> UUID:
         return id_of(text)
 
 
+DESCENDANTS = "~descendants"
+"""Behind a word of a filter: what is below the tag will do, too. No slug has a `~` in it."""
+
+
+@dataclass(frozen=True)
+class FilterWord:
+    """What somebody filters by."""
+
+    tag_id: UUID
+    descendants: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> "FilterWord | None":
+        """From an id or a slug, with or without DESCENDANTS behind it; None when it can name no tag."""
+        word = text.removesuffix(DESCENDANTS)
+        try:
+            return cls(TagReference.of(word).tag_id, word != text)
+        except BadSlugError:
+            return None
+
+
 @dataclass(frozen=True)
 class Tag:
     tag_id: UUID | None = None
@@ -115,23 +136,23 @@ class AddParent:
     """Every ancestor of the parent, as long as nobody else changes the hierarchy."""
 
 
-Command = Create | Publish | AddParent
+@dataclass(frozen=True)
+class RemoveParent:
+    tag_id: UUID
+    parent_id: UUID
+
+
+Command = Create | Publish | AddParent | RemoveParent
 
 
 def decide(command: Command, tag: Tag) -> Sequence[Event]:
-    """What is there already is not stated again. Raises TagCycleError."""
+    """What is so already is not stated again. Raises TagCycleError."""
     if isinstance(command, Create):
-        if tag.tag_id:
-            shown = tag.is_private and not command.is_private
-            return [TagPublished(tag_id=tag.tag_id, name=command.name)] if shown else []
-        created = TagCreated(
-            tag_id=id_of(command.slug),
-            number=command.number,
-            slug=command.slug,
-            name=command.name,
-            is_private=command.is_private,
-        )
-        return [created]
+        return _create(command, tag)
+    if isinstance(command, RemoveParent):
+        if command.parent_id not in tag.parents:
+            return []
+        return [TagParentRemoved(tag_id=command.tag_id, parent_id=command.parent_id)]
     if isinstance(command, Publish):
         return [TagPublished(tag_id=tag.tag_id, name=command.name)] if tag.tag_id and tag.is_private else []
     if command.tag_id in {command.parent_id, *command.above_parent}:
@@ -141,6 +162,20 @@ def decide(command: Command, tag: Tag) -> Sequence[Event]:
     return [TagParentAdded(tag_id=command.tag_id, parent_id=command.parent_id)]
 
 
+def _create(command: Create, tag: Tag) -> Sequence[Event]:
+    if tag.tag_id:
+        shown = tag.is_private and not command.is_private
+        return [TagPublished(tag_id=tag.tag_id, name=command.name)] if shown else []
+    created = TagCreated(
+        tag_id=id_of(command.slug),
+        number=command.number,
+        slug=command.slug,
+        name=command.name,
+        is_private=command.is_private,
+    )
+    return [created]
+
+
 def evolve(tag: Tag, event: Event) -> Tag:
     if isinstance(event, TagCreated):
         return Tag(event.tag_id, event.is_private)
@@ -148,6 +183,8 @@ def evolve(tag: Tag, event: Event) -> Tag:
         return replace(tag, is_private=False)
     if isinstance(event, TagParentAdded):
         return replace(tag, parents=tag.parents | {event.parent_id})
+    if isinstance(event, TagParentRemoved):
+        return replace(tag, parents=tag.parents - {event.parent_id})
     return tag
 
 

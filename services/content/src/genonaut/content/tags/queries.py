@@ -1,25 +1,77 @@
-"""Tags, read."""
+"""Tags, read. Private ones are for nobody here, except in what resolves the words of items and of filters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, Select, Uuid, any_, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, Double, Select, Uuid, any_, cast, desc, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from genonaut.content.tags.tables import tag_parents, tags
+from genonaut.content.search.tables import tag_cardinality_stats
+from genonaut.content.tag_meanings.tables import tag_aliases
+from genonaut.content.tag_opinions.tables import tag_rating_totals
+from genonaut.content.tags.domain import BadSlugError, FilterWord, id_of, slug_of
+from genonaut.content.tags.tables import tag_closure, tags
+from genonaut.contracts.content import ImpliedTag, SourceType
 
 
-async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, bool]:
-    """Those of the ids that are tags, and whether each is private."""
+@dataclass(frozen=True)
+class Meaning:
+    """What an id stands for: the tag it is an alias of, otherwise itself."""
+
+    tag_id: UUID
+    is_private: bool | None
+    """None when there is no such tag."""
+
+
+async def meanings(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, Meaning]:
+    """What each of the ids stands for."""
     wanted = list(tag_ids)
     if not wanted:
         return {}
-    rows = await connection.execute(select(tags.c.id, tags.c.is_private).where(_with_id(wanted)))
-    return {row.id: row.is_private for row in rows}
+    rows = await connection.execute(text(_MEANINGS), {"tag_ids": wanted})
+    return {row.id: Meaning(row.tag_id, row.is_private) for row in rows}
+
+
+async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, bool]:
+    """Those of the ids that stand for a tag, and whether that is private."""
+    found = await meanings(connection, tag_ids)
+    return {tag_id: meaning.is_private for tag_id, meaning in found.items() if meaning.is_private is not None}
+
+
+async def meant(connection: AsyncConnection, words: Sequence[str]) -> list[frozenset[UUID]]:
+    """For each word of a filter, the tags that satisfy it; none for a word that means nothing.
+
+    A word is an id, a slug or an alias. A tag and those that aliases make the same with it satisfy each other's words;
+    `~descendants` behind a word adds everything below. Private tags are among them: items decide who sees them.
+    """
+    read = [FilterWord.of(word) for word in words]
+    asked = [(number, word) for number, word in enumerate(read) if word]
+    found: list[set[UUID]] = [set() for _ in words]
+    if asked:
+        columns = {
+            "numbers": [number for number, _ in asked],
+            "tag_ids": [word.tag_id for _, word in asked],
+            "below": [word.descendants for _, word in asked],
+        }
+        for row in await connection.execute(text(_MEANT), columns):
+            found[row.number].add(row.tag_id)
+    return [frozenset(one) for one in found]
+
+
+async def implied(connection: AsyncConnection, tag_ids: Sequence[UUID]) -> list[ImpliedTag]:
+    """The tags that these bring with them over any steps, and that are not among them, by their ids.
+
+    Each once, because of the one of `tag_ids`, in their order, that is the first to imply it.
+    """
+    if not tag_ids:
+        return []
+    rows = await connection.execute(text(_IMPLIED), {"tag_ids": list(tag_ids)})
+    return [ImpliedTag(tag_id=row.tag_id, because_of=row.because_of) for row in rows]
 
 
 async def private_slugs(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -56,43 +108,107 @@ def _with_id(wanted: list[UUID]) -> ColumnElement[bool]:
     return tags.c.id == any_(literal(wanted, ARRAY(Uuid)))
 
 
-async def by_id(connection: AsyncConnection, tag_id: UUID) -> dict[str, Any] | None:
-    """The tag's columns by name, and its `parents` as such too, by name."""
-    row = (await connection.execute(select(tags).where(tags.c.id == tag_id))).mappings().one_or_none()
-    if row is None:
-        return None
-    parents = await connection.execute(
-        select(tags)
-        .join(tag_parents, tag_parents.c.parent_id == tags.c.id)
-        .where(tag_parents.c.tag_id == tag_id)
-        .order_by(tags.c.name, tags.c.id)
+_regular = tag_cardinality_stats.alias("regular")
+_auto = tag_cardinality_stats.alias("auto")
+
+CARDINALITY: ColumnElement[int] = func.coalesce(_regular.c.cardinality, 0) + func.coalesce(_auto.c.cardinality, 0)
+"""How many public items of both sources have the tag, in what is made of `whole`."""
+
+SORTS: dict[str, ColumnElement[Any]] = {
+    "name": tags.c.name,
+    "created_at": tags.c.created_at,
+    "updated_at": tags.c.updated_at,
+    "rating": cast(tag_rating_totals.c.half_stars, Double) / func.nullif(tag_rating_totals.c.rating_count, 0),
+    "popularity": CARDINALITY,
+}
+"""What a list of tags can be sorted by. Those without a rating have none to compare."""
+
+
+def whole() -> Select[Any]:
+    """All tags that everybody may see, with everything there is to show of each, as `schemas.Tag` takes it."""
+    return (
+        select(
+            tags,
+            func.coalesce(tag_rating_totals.c.rating_count, 0).label("rating_count"),
+            func.coalesce(tag_rating_totals.c.half_stars, 0).label("half_stars"),
+            CARDINALITY.label("cardinality"),
+        )
+        .select_from(
+            tags.outerjoin(tag_rating_totals, tag_rating_totals.c.tag_id == tags.c.id)
+            .outerjoin(_regular, (_regular.c.tag_id == tags.c.id) & (_regular.c.content_source == "items"))
+            .outerjoin(_auto, (_auto.c.tag_id == tags.c.id) & (_auto.c.content_source == "auto"))
+        )
+        .where(~tags.c.is_private)
     )
-    return {**row, "parents": [dict(parent) for parent in parents.mappings()]}
 
 
-def listed(search: str | None) -> Select[Any]:
-    """All tags that everybody may see, or those with `search` in their slug or name."""
-    statement = select(tags).where(~tags.c.is_private)
+def listed(search: str | None, *, min_ratings: int | None, min_count: int | None, max_count: int | None) -> Select[Any]:
+    """Of `whole`, those with `search` in their slug, name or an alias, so many ratings and so many items."""
+    statement = whole()
     if search:
-        found = (func.lower(column).contains(search.lower(), autoescape=True) for column in (tags.c.slug, tags.c.name))
-        statement = statement.where(or_(*found))
+        part = search.lower()
+        alias = (
+            select(tag_aliases.c.alias_id)
+            .where(tag_aliases.c.tag_id == tags.c.id, tag_aliases.c.alias.contains(part, autoescape=True))
+            .exists()
+        )
+        found = (func.lower(column).contains(part, autoescape=True) for column in (tags.c.slug, tags.c.name))
+        statement = statement.where(or_(*found, alias))
+    if min_ratings:
+        statement = statement.where(tag_rating_totals.c.rating_count >= min_ratings)
+    if min_count:
+        statement = statement.where(min_count <= CARDINALITY)
+    if max_count is not None:
+        statement = statement.where(max_count >= CARDINALITY)
     return statement
 
 
-async def hierarchy(connection: AsyncConnection) -> tuple[list[dict[str, Any]], list[tuple[UUID, UUID]]]:
-    """All tags that everybody may see by name, and all pairs of a tag and one of its parents, by the parent's name."""
-    nodes = await connection.execute(select(tags).where(~tags.c.is_private).order_by(tags.c.name, tags.c.id))
-    edges = await connection.execute(
-        select(tag_parents.c.tag_id, tag_parents.c.parent_id)
-        .join(tags, tags.c.id == tag_parents.c.parent_id)
-        .order_by(tags.c.name, tags.c.id)
+async def by_id(connection: AsyncConnection, tag_id: UUID) -> dict[str, Any] | None:
+    """The columns of `whole` by name; None when everybody sees no such tag."""
+    row = (await connection.execute(whole().where(tags.c.id == tag_id))).mappings().one_or_none()
+    return dict(row) if row else None
+
+
+async def is_shown(connection: AsyncConnection, tag_id: UUID) -> bool:
+    """Whether everybody sees this tag."""
+    found = await connection.scalar(select(tags.c.id).where(tags.c.id == tag_id, ~tags.c.is_private))
+    return found is not None
+
+
+async def named(connection: AsyncConnection, word: str) -> UUID | None:
+    """The tag that everybody sees with this slug or alias; otherwise the oldest one with this name, in any case."""
+    try:
+        slug_id = id_of(slug_of(word))
+    except BadSlugError:
+        slug_id = None
+    tag_id: UUID | None = await connection.scalar(text(_NAMED), {"slug_id": slug_id, "name": word})
+    return tag_id
+
+
+async def popular(
+    connection: AsyncConnection, *, limit: int, source: SourceType | None, at_least: int
+) -> list[dict[str, Any]]:
+    """The tags with the most public items, of one source or of both, most first, with their `cardinality`."""
+    stats = tag_cardinality_stats.c
+    counted = (
+        select(stats.tag_id, stats.cardinality).where(stats.content_source == source)
+        if source
+        else select(stats.tag_id, func.sum(stats.cardinality).label("cardinality")).group_by(stats.tag_id)
+    ).subquery()
+    rows = await connection.execute(
+        select(tags.c.id, tags.c.slug, tags.c.name, counted.c.cardinality)
+        .join(counted, counted.c.tag_id == tags.c.id)
+        .where(~tags.c.is_private, counted.c.cardinality >= at_least)
+        .order_by(desc(counted.c.cardinality), tags.c.name, tags.c.id)
+        .limit(limit)
     )
-    return [dict(node) for node in nodes.mappings()], [(edge.tag_id, edge.parent_id) for edge in edges]
+    return [dict(row) for row in rows.mappings()]
 
 
 async def ancestors(connection: AsyncConnection, tag_id: UUID) -> set[UUID]:
     """Every tag above this one."""
-    return set(await connection.scalars(text(_ANCESTORS), {"tag_id": tag_id}))
+    above = select(tag_closure.c.ancestor_id).where(tag_closure.c.descendant_id == tag_id)
+    return set(await connection.scalars(above))
 
 
 async def next_number(connection: AsyncConnection) -> int:
@@ -100,8 +216,8 @@ async def next_number(connection: AsyncConnection) -> int:
     return number
 
 
-async def hold_hierarchy(connection: AsyncConnection) -> None:
-    """Nobody else who calls this goes on before this transaction ends."""
+async def hold_relations(connection: AsyncConnection) -> None:
+    """Nobody else who calls this goes on before this transaction ends: no other parents, aliases or implications."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('genonaut tag hierarchy'))"))
 
 
@@ -109,11 +225,64 @@ _SLUGS = text("""
 SELECT k.key, t.slug FROM search_keys k JOIN tags t ON t.id = k.id WHERE k.key = ANY(CAST(:keys AS int[]))
 """)
 
-_ANCESTORS = """
-WITH RECURSIVE above (id) AS (
-    SELECT parent_id FROM tag_parents WHERE tag_id = :tag_id
+_MEANINGS = """
+SELECT asked.id, coalesce(a.tag_id, asked.id) AS tag_id, t.is_private
+FROM unnest(CAST(:tag_ids AS uuid[])) AS asked (id)
+LEFT JOIN tag_aliases a ON a.alias_id = asked.id
+LEFT JOIN tags t ON t.id = coalesce(a.tag_id, asked.id)
+"""
+
+# An entry is a tag whose whole subtree is meant, where that is asked for. Below one there may be tags that an alias
+# makes the same with others, which are elsewhere in the hierarchy: those are entries, too. The id of an alias that is no
+# tag is on the way between two that are.
+_MEANT = """
+WITH RECURSIVE entry (number, below, tag_id) AS (
+    SELECT * FROM unnest(CAST(:numbers AS int[]), CAST(:below AS bool[]), CAST(:tag_ids AS uuid[]))
     UNION
-    SELECT p.parent_id FROM tag_parents p JOIN above ON above.id = p.tag_id
+    SELECT entry.number, entry.below, same.tag_id
+    FROM entry
+    CROSS JOIN LATERAL (
+        SELECT entry.tag_id
+        UNION ALL
+        SELECT descendant_id FROM tag_closure WHERE entry.below AND ancestor_id = entry.tag_id
+    ) reached
+    CROSS JOIN LATERAL (
+        SELECT a.alias_id AS tag_id FROM tag_aliases a WHERE a.tag_id = reached.tag_id
+        UNION ALL
+        SELECT a.tag_id FROM tag_aliases a WHERE a.alias_id = reached.tag_id
+    ) same
+), reached AS (
+    SELECT number, tag_id FROM entry
+    UNION
+    SELECT entry.number, c.descendant_id
+    FROM entry JOIN tag_closure c ON c.ancestor_id = entry.tag_id WHERE entry.below
 )
-SELECT id FROM above
+SELECT number, tag_id FROM reached WHERE EXISTS (SELECT FROM tags WHERE id = reached.tag_id)
+"""
+
+_IMPLIED = """
+WITH RECURSIVE direct (tag_id, place) AS (
+    SELECT * FROM unnest(CAST(:tag_ids AS uuid[])) WITH ORDINALITY
+), reached (because_of, place, tag_id) AS (
+    SELECT tag_id, place, tag_id FROM direct
+    UNION
+    SELECT reached.because_of, reached.place, coalesce(a.tag_id, i.implied_id)
+    FROM reached
+    JOIN tag_implications i ON i.tag_id = reached.tag_id
+    LEFT JOIN tag_aliases a ON a.alias_id = i.implied_id
+)
+SELECT DISTINCT ON (tag_id) tag_id, because_of
+FROM reached WHERE tag_id NOT IN (SELECT tag_id FROM direct)
+ORDER BY tag_id, place
+"""
+
+_NAMED = """
+SELECT id FROM (
+    SELECT id, created_at, true AS by_slug FROM tags
+    WHERE NOT is_private
+      AND id = coalesce((SELECT tag_id FROM tag_aliases WHERE alias_id = :slug_id), CAST(:slug_id AS uuid))
+    UNION ALL
+    SELECT id, created_at, false FROM tags WHERE NOT is_private AND lower(name) = lower(:name)
+) found
+ORDER BY by_slug DESC, created_at, id LIMIT 1
 """

@@ -1,11 +1,13 @@
 """Tags over HTTP."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
+from genonaut.content.tag_opinions.domain import average
 from genonaut.content.tags.domain import MAX_SLUG, TagReference, slug_of
 
 
@@ -14,8 +16,11 @@ def _reference(text: str) -> str:
     return text
 
 
+Slug = Annotated[str, AfterValidator(slug_of)]
+"""A word in the spelling that slugs have, whatever way it was written."""
+
 TagWord = Annotated[str, AfterValidator(_reference)]
-"""A tag as a client names it: its id or its slug."""
+"""A tag as a client names it: its id, its slug or an alias."""
 
 
 class NewTag(BaseModel):
@@ -23,7 +28,7 @@ class NewTag(BaseModel):
         json_schema_extra={"examples": [{"slug": "oil-painting", "name": "Oil Painting", "parents": ["medium"]}]}
     )
 
-    slug: Annotated[str, AfterValidator(slug_of)] | None = Field(default=None, description="Default: from the name.")
+    slug: Slug | None = Field(default=None, description="Default: from the name.")
     name: str | None = Field(
         default=None, min_length=1, max_length=MAX_SLUG, description="Default: the slug in title case."
     )
@@ -49,61 +54,52 @@ class NewTag(BaseModel):
         return self._reference
 
 
-class Tag(BaseModel):
+class TagLink(BaseModel):
     id: UUID
     slug: str
     name: str
+
+
+class DistantTag(TagLink):
+    depth: int = Field(description="Steps of the shortest way; 1 is a parent or child.")
+
+
+class CountedTag(TagLink):
+    cardinality: int = Field(description="How many public items have it.")
+
+
+class Tag(CountedTag):
+    average_rating: float | None = Field(description="To two decimals; null without ratings.")
+    rating_count: int
     created_at: datetime
     updated_at: datetime
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any], **more: Any) -> Self:
+        """From a row of `queries.whole`."""
+        return cls.model_validate({**row, "average_rating": average(row["half_stars"], row["rating_count"]), **more})
+
 
 class TagWithParents(Tag):
-    parents: list[Tag]
+    parents: list[TagLink]
 
 
-class Node(BaseModel):
-    id: UUID
-    slug: str
-    name: str
-    parent: UUID | None = Field(description="The first of its parents by name; null for a root.")
-    parents: list[UUID]
+class TagDetail(BaseModel):
+    tag: Tag
+    parents: list[TagLink]
+    children: list[TagLink]
+    ancestors: list[DistantTag]
+    descendants: list[DistantTag]
+    aliases: list[str] = Field(description="Other slugs that mean this tag.")
+    implies: list[TagLink] = Field(description="What has this tag is given these, too.")
+    average_rating: float | None
+    rating_count: int
+    user_rating: float | None = Field(description="Null without a user, and when they have not rated it.")
+    is_favorite: bool | None = Field(description="Null without a user.")
 
 
-class HierarchyMetadata(BaseModel):
-    total_nodes: int = Field(serialization_alias="totalNodes")
-    total_relationships: int = Field(serialization_alias="totalRelationships")
-    root_categories: int = Field(serialization_alias="rootCategories")
-    last_updated: datetime | None = Field(serialization_alias="lastUpdated")
-    format: Literal["flat_array"] = "flat_array"
-    version: Literal["2.0"] = "2.0"
+class Done(BaseModel):
+    """What an action answers that has nothing to show."""
 
-
-class Hierarchy(BaseModel):
-    nodes: list[Node]
-    metadata: HierarchyMetadata
-
-    @classmethod
-    def of(cls, tags: list[dict[str, Any]], edges: list[tuple[UUID, UUID]]) -> Self:
-        """From all tags and all (tag, parent) pairs, both in the order they shall have."""
-        parents: dict[UUID, list[UUID]] = {}
-        for tag_id, parent_id in edges:
-            parents.setdefault(tag_id, []).append(parent_id)
-        nodes = [
-            Node(
-                id=tag["id"],
-                slug=tag["slug"],
-                name=tag["name"],
-                parent=next(iter(parents.get(tag["id"], [])), None),
-                parents=parents.get(tag["id"], []),
-            )
-            for tag in tags
-        ]
-        return cls(
-            nodes=nodes,
-            metadata=HierarchyMetadata(
-                total_nodes=len(nodes),
-                total_relationships=len(edges),
-                root_categories=sum(not node.parents for node in nodes),
-                last_updated=max((tag["updated_at"] for tag in tags), default=None),
-            ),
-        )
+    success: bool = True
+    message: str

@@ -1,6 +1,6 @@
 """The tables of tags and of what is above what."""
 
-from sqlalchemy import Boolean, Column, DateTime, MetaData, Table, Text, Uuid
+from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, Table, Text, Uuid
 
 _metadata = MetaData()
 
@@ -21,3 +21,13 @@ tag_parents = Table(
     Column("tag_id", Uuid, primary_key=True),
     Column("parent_id", Uuid, primary_key=True),
 )
+
+tag_closure = Table(
+    "tag_closure",
+    _metadata,
+    Column("ancestor_id", Uuid, primary_key=True),
+    Column("descendant_id", Uuid, primary_key=True),
+    Column("depth", Integer, nullable=False),
+)
+"""Every pair of which one is above the other, with the steps of the shortest way: 1 for a parent. No tag is above
+itself."""

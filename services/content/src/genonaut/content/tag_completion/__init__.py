@@ -1,0 +1,1 @@
+"""Tags for what somebody has typed so far."""

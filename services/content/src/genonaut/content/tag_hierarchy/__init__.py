@@ -1,0 +1,1 @@
+"""What is above what: a poly-hierarchy without circles."""
