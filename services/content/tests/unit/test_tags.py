@@ -12,6 +12,8 @@ from genonaut.content.tags.domain import (
     AddParent,
     BadSlugError,
     Create,
+    FilterWord,
+    RemoveParent,
     Tag,
     TagCycleError,
     TagReference,
@@ -21,7 +23,7 @@ from genonaut.content.tags.domain import (
     sought,
 )
 from genonaut.contracts import Event
-from genonaut.contracts.content import TagCreated, TagParentAdded, TagPublished
+from genonaut.contracts.content import TagCreated, TagParentAdded, TagParentRemoved, TagPublished
 
 ART, OIL, SKY = id_of("art"), id_of("oil"), id_of("sky")
 
@@ -108,6 +110,35 @@ def test_a_parent_is_added_once() -> None:
     assert TAG.decide(AddParent(OIL, SKY, frozenset()), given(created, added)) == [
         TagParentAdded(tag_id=OIL, parent_id=SKY)
     ]
+
+
+def test_a_parent_is_removed_once_and_can_come_back() -> None:
+    created, added = TagCreated(number=1, tag_id=OIL, slug="oil", name="Oil"), TagParentAdded(tag_id=OIL, parent_id=ART)
+    removed = TagParentRemoved(tag_id=OIL, parent_id=ART)
+
+    assert TAG.decide(RemoveParent(OIL, ART), given(created)) == []
+    assert TAG.decide(RemoveParent(OIL, SKY), given(created, added)) == []
+    assert TAG.decide(RemoveParent(OIL, ART), given(created, added)) == [removed]
+    assert TAG.decide(RemoveParent(OIL, ART), given(created, added, removed)) == []
+    assert TAG.decide(AddParent(OIL, ART, frozenset()), given(created, added, removed)) == [added]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Art", FilterWord(ART)),
+        (str(ART), FilterWord(ART)),
+        ("art~descendants", FilterWord(ART, descendants=True)),
+        (f"{ART}~descendants", FilterWord(ART, descendants=True)),
+        ("descendants", FilterWord(id_of("descendants"))),
+        ("~descendants", None),
+        ("art~ancestors", None),
+        ("art~descendants~descendants", None),
+        ("", None),
+    ],
+)
+def test_a_word_of_a_filter_is_a_tag_or_all_below_it(text: str, word: FilterWord | None) -> None:
+    assert FilterWord.of(text) == word
 
 
 @pytest.mark.parametrize(("parent", "above"), [(OIL, frozenset()), (SKY, frozenset({ART, OIL}))])

@@ -47,7 +47,7 @@ async def related(
 
 
 async def statistics(connection: AsyncConnection) -> dict[str, int]:
-    """How many tags (`total_nodes`), pairs of tag and parent (`total_relationships`) and roots (`root_categories`) there are."""
+    """How many there are: `total_nodes` tags, `total_relationships` with parents, `root_categories` without any."""
     return dict((await connection.execute(text(_STATISTICS))).mappings().one())
 
 

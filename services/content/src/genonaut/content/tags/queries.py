@@ -233,8 +233,8 @@ LEFT JOIN tags t ON t.id = coalesce(a.tag_id, asked.id)
 """
 
 # An entry is a tag whose whole subtree is meant, where that is asked for. Below one there may be tags that an alias
-# makes the same with others, which are elsewhere in the hierarchy: those are entries, too. The id of an alias that is no
-# tag is on the way between two that are.
+# makes the same with others, which are elsewhere in the hierarchy: those are entries, too. The id of an alias that is
+# no tag is on the way between two that are.
 _MEANT = """
 WITH RECURSIVE entry (number, below, tag_id) AS (
     SELECT * FROM unnest(CAST(:numbers AS int[]), CAST(:below AS bool[]), CAST(:tag_ids AS uuid[]))

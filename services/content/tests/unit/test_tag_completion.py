@@ -1,0 +1,94 @@
+"""Completion: the words in memory."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
+from genonaut.content.tag_completion.domain import (
+    MOST_ALIKE,
+    SHARDS,
+    Known,
+    Vocabulary,
+    range_of,
+    shard_of,
+    spelled,
+)
+
+SKY = Known(UUID(int=1), "night-sky", "The Night", ("starry-sky",))
+CAT = Known(UUID(int=2), "cat", "Cat")
+SCAPE = Known(UUID(int=3), "landscape", "Landscape")
+
+
+def vocabulary(*tags: Known) -> Vocabulary:
+    made = Vocabulary()
+    made.learn(0, 1, tags)
+    return made
+
+
+def found(typed: str, *tags: Known) -> dict[int, str | None]:
+    return {match.tag_id.int: match.alias for match in vocabulary(*tags).starting(spelled(typed)).values()}
+
+
+def alike(typed: str, *tags: Known) -> list[int]:
+    matches = vocabulary(*tags).alike(spelled(typed)).values()
+    return [match.tag_id.int for match in sorted(matches, key=lambda match: -match.score)]
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling"),
+    [("Night_Sky", "night sky"), ("  night   -sky ", "night sky"), ("ÄRGER", "ärger"), ("-", ""), ("ＡＢＣ", "abc")],  # noqa: RUF001 - wide letters are the point
+)
+def test_words_are_compared_in_one_spelling(text: str, spelling: str) -> None:
+    assert spelled(text) == spelling
+
+
+@pytest.mark.parametrize("typed", ["n", "night-s", "night s", "NIGHT", "the", "The Night"])
+def test_what_starts_a_slug_or_a_name_finds_the_tag(typed: str) -> None:
+    assert found(typed, SKY, CAT) == {1: None}
+
+
+def test_an_alias_that_matched_is_named_unless_the_tags_own_words_match_too() -> None:
+    assert found("star", SKY, CAT) == {1: "starry-sky"}
+    assert found("s", SKY, Known(CAT.tag_id, "scat", "Cat", ("stat",))) == {1: "starry-sky", 2: None}
+
+
+def test_what_starts_nothing_finds_nothing() -> None:
+    assert found("sky", SKY, CAT) == {}
+    assert found("cats", SKY, CAT) == {}
+
+
+def test_mistyped_words_are_found_the_most_alike_first() -> None:
+    assert alike("lanscape", SKY, CAT, SCAPE) == [3]
+    assert alike("landcsape", SCAPE, Known(UUID(int=4), "landslide", "Landslide")) == [3, 4]
+    assert alike("xyz", SKY, CAT, SCAPE) == []
+
+
+def test_a_word_inside_a_name_is_found_like_a_mistyped_one() -> None:
+    assert alike("sky", SKY, CAT) == [1]
+
+
+def test_of_all_that_are_alike_only_so_many_are_taken() -> None:
+    tags = [Known(UUID(int=number), f"landscape-{number}", "Landscape") for number in range(MOST_ALIKE + 1)]
+
+    assert len(alike("lanscape", *tags)) == MOST_ALIKE
+
+
+def test_a_shard_is_read_again_when_there_is_a_later_revision() -> None:
+    words = vocabulary(CAT)
+
+    assert words.outdated({0: 1}) == words.outdated({}) == []
+    assert words.outdated({0: 2, 5: 1}) == [0, 5]
+    words.learn(0, 2, [SKY])
+    assert words.outdated({0: 1}) == words.outdated({0: 2}) == []
+    assert list(words.starting("cat")) == []
+
+
+@for_all(st.uuids(), st.uuids())
+def test_a_shard_is_a_range_of_ids(one: UUID, other: UUID) -> None:
+    first, last = range_of(shard_of(one))
+
+    assert 0 <= shard_of(one) < SHARDS
+    assert (first <= other <= last) == (shard_of(one) == shard_of(other))
+    assert (one < other) or shard_of(one) >= shard_of(other)
