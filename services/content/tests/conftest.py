@@ -16,7 +16,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from genonaut.content.service import service
-from genonaut.contracts.content import ItemDeleted
+from genonaut.content.tags.domain import id_of
 from genonaut.platform.bus import Bus
 from genonaut.platform.service import Runtime, Service
 from genonaut.stack.servers import Nats, Postgres
@@ -76,13 +76,26 @@ class Gallery:
         return answer
 
     async def delete(self, item: dict[str, Any]) -> None:
-        """As if its creator had."""
-        image = item["image"]["sha256"] if item["image"] else None
-        event = ItemDeleted(item_id=item["id"], creator_id=item["creator_id"], image_sha256=image)
+        """By its creator."""
+        await self.done("DELETE", f"/content/{item['id']}", user_id=item["creator_id"])
+
+    async def done(self, method: str, path: str, **parameters: Any) -> None:
+        """An action that succeeds."""
+        response = await self.client.request(method, f"/api/v1{path}", params=parameters)
+        assert response.status_code == 200, response.text
+
+    async def count_items(self, slug: str, *, items: int = 0, auto: int = 0) -> None:
+        """As if there were so many public items with the tag."""
         async with self.runtime.database.transaction() as connection:
-            version = len(await self.runtime.store.load(connection, "item", str(item["id"])))
-            await self.runtime.store.append(connection, "item", str(item["id"]), version, [event])
-            await connection.execute(text("DELETE FROM content_items_all WHERE id = :id"), {"id": item["id"]})
+            for source, count in (("items", items), ("auto", auto)):
+                row = {"tag_id": id_of(slug), "source": source, "count": count, "now": self.clock.now}
+                await connection.execute(
+                    text(
+                        "INSERT INTO tag_cardinality_stats VALUES (:tag_id, :source, :count, :now)"
+                        " ON CONFLICT (tag_id, content_source) DO UPDATE SET cardinality = EXCLUDED.cardinality"
+                    ),
+                    row,
+                )
 
     async def ids(self, path: str, **parameters: Any) -> list[int]:
         return [item["id"] for item in (await self.get(path, **parameters))["items"]]

@@ -10,8 +10,14 @@ from genonaut.content.tags.domain import id_of
 LISTS = ["", "/enhanced", "/public", "/recent", "/top-rated", "/by-type/image", "/stats/overview"]
 READS = [
     *(f"{source}{path}" for source in ("/content", "/content-auto") for path in LISTS),
-    *("/content/unified", "/content/stats/unified", "/tags", "/tags/hierarchy"),
+    *("/content/unified", "/content/stats/unified"),
+    *("/tags", "/tags/search", "/tags/hierarchy", "/tags/statistics", "/tags/roots", "/tags/popular"),
 ]
+ASKED = [
+    *(("/tags/search", {"q": "secret"}), ("/tags", {"search": "ecre", "sort": "popularity-desc"})),
+    *(("/tags/autocomplete", {"q": typed}) for typed in ("s", "secret", "xecret", "known")),
+]
+"""What is asked in the words of what is looked for."""
 
 
 async def everything(gallery, viewer: str | None) -> list[Any]:
@@ -24,7 +30,8 @@ async def everything(gallery, viewer: str | None) -> list[Any]:
         {"creator_id": gallery.users[0]},
         {"search_term": "secret"},
     ]
-    reads = [await gallery.get(path, **parameters, **more) for path in READS for more in filters]
+    asked = [*((path, more) for path in READS for more in filters), *ASKED]
+    reads = [await gallery.get(path, **parameters, **more) for path, more in asked]
     for source in ("/content", "/content-auto"):
         reads.append(await gallery.get(f"{source}/by-creator/{gallery.users[0]}", **parameters))
         for body in ({}, {"tags": ["secret"]}, {"search_term": "secret"}, {"metadata": {"secret": 1}}):

@@ -16,8 +16,15 @@ from genonaut.content.items.projection import items_projection
 from genonaut.content.items.tables import items
 from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.jobs.tables import user_job_counts, user_jobs
+from genonaut.content.tag_completion.projection import tag_completion_projection
+from genonaut.content.tag_completion.tables import tag_word_revisions
+from genonaut.content.tag_meanings.projection import tag_meanings_projection
+from genonaut.content.tag_meanings.tables import tag_aliases, tag_implications
+from genonaut.content.tag_opinions.projection import tag_opinions_projection
+from genonaut.content.tag_opinions.tables import tag_favorites, tag_rating_totals, tag_ratings
+from genonaut.content.tags.domain import id_of
 from genonaut.content.tags.projection import tags_projection
-from genonaut.content.tags.tables import tag_parents, tags
+from genonaut.content.tags.tables import tag_closure, tag_parents, tags
 from genonaut.content.users.projection import users_projection
 from genonaut.content.users.tables import users
 from genonaut.contracts.content import (
@@ -33,9 +40,18 @@ from genonaut.contracts.content import (
     ItemQualityChanged,
     ItemRetagged,
     ItemTagsImplied,
+    TagAliasAdded,
+    TagAliasRemoved,
     TagCreated,
+    TagFavorited,
+    TagImplicationAdded,
+    TagImplicationRemoved,
     TagParentAdded,
+    TagParentRemoved,
     TagPublished,
+    TagRated,
+    TagRatingRemoved,
+    TagUnfavorited,
     UserActivated,
     UserDeactivated,
     UserPreferencesChanged,
@@ -294,6 +310,118 @@ async def test_a_tag_has_every_parent_that_it_was_given_and_has_changed_when_it_
         {"tag_id": SKY, "parent_id": SEA},
         {"tag_id": SKY, "parent_id": NATURE},
     ]
+
+
+async def test_the_closure_has_the_shortest_ways_and_forgets_those_that_are_gone(tables) -> None:
+    await tables.given(
+        tags_projection,
+        at(1, tag_created(SKY, "sky")),
+        at(2, TagParentAdded(tag_id=SKY, parent_id=SEA)),
+        at(3, TagParentAdded(tag_id=SEA, parent_id=NATURE)),
+    )
+    far = {"ancestor_id": NATURE, "descendant_id": SKY, "depth": 2}
+    near = [
+        {"ancestor_id": SEA, "descendant_id": SKY, "depth": 1},
+        {"ancestor_id": NATURE, "descendant_id": SEA, "depth": 1},
+    ]
+    assert await tables.rows(tag_closure) == [near[0], far, near[1]]
+
+    await tables.given(tags_projection, at(4, TagParentAdded(tag_id=SKY, parent_id=NATURE)))
+    assert await tables.rows(tag_closure) == [near[0], far | {"depth": 1}, near[1]]
+
+    await tables.given(tags_projection, at(5, TagParentRemoved(tag_id=SKY, parent_id=NATURE)))
+    assert await tables.rows(tag_closure) == [near[0], far, near[1]]
+    assert (await tables.rows(tags))[0]["updated_at"] == minute(5)
+
+    await tables.given(tags_projection, at(6, TagParentRemoved(tag_id=SKY, parent_id=SEA)))
+    assert await tables.rows(tag_closure) == [near[1]]
+    assert await tables.rows(tag_parents) == [{"tag_id": SEA, "parent_id": NATURE}]
+
+
+async def test_an_alias_is_of_one_tag_until_it_is_removed(tables) -> None:
+    await tables.given(
+        tag_meanings_projection,
+        at(1, TagAliasAdded(tag_id=SKY, alias="heaven")),
+        at(2, TagAliasAdded(tag_id=SKY, alias="firmament")),
+        at(3, TagAliasRemoved(tag_id=SKY, alias="heaven")),
+    )
+    assert await tables.rows(tag_aliases) == [{"alias_id": id_of("firmament"), "alias": "firmament", "tag_id": SKY}]
+
+    with pytest.raises(IntegrityError, match="tag_aliases_pkey"):
+        await tables.given(tag_meanings_projection, at(4, TagAliasAdded(tag_id=SEA, alias="firmament")))
+
+
+async def test_a_tag_implies_what_was_added_and_not_removed(tables) -> None:
+    await tables.given(
+        tag_meanings_projection,
+        at(1, TagImplicationAdded(tag_id=SKY, implied_id=SEA)),
+        at(2, TagImplicationAdded(tag_id=SKY, implied_id=NATURE)),
+        at(3, TagImplicationAdded(tag_id=SEA, implied_id=NATURE)),
+        at(4, TagImplicationRemoved(tag_id=SKY, implied_id=NATURE)),
+    )
+
+    assert await tables.rows(tag_implications) == [
+        {"tag_id": SKY, "implied_id": SEA},
+        {"tag_id": SEA, "implied_id": NATURE},
+    ]
+
+
+async def test_the_totals_of_a_tag_are_those_of_the_ratings_that_stand(tables) -> None:
+    await tables.given(
+        tag_opinions_projection,
+        at(1, TagRated(tag_id=SKY, user_id=ADA, half_stars=9)),
+        at(2, TagRated(tag_id=SKY, user_id=BOB, half_stars=4)),
+        at(3, TagRated(tag_id=SEA, user_id=ADA, half_stars=2)),
+        at(4, TagRated(tag_id=SKY, user_id=ADA, half_stars=10)),
+    )
+    bobs = {"user_id": BOB, "tag_id": SKY, "half_stars": 4}
+    assert await tables.rows(tag_ratings) == [
+        {"user_id": ADA, "tag_id": SKY, "half_stars": 10},
+        {"user_id": ADA, "tag_id": SEA, "half_stars": 2},
+        bobs,
+    ]
+    assert await tables.rows(tag_rating_totals) == [
+        {"tag_id": SKY, "rating_count": 2, "half_stars": 14},
+        {"tag_id": SEA, "rating_count": 1, "half_stars": 2},
+    ]
+
+    removed = [TagRatingRemoved(tag_id=tag_id, user_id=ADA) for tag_id in (SKY, SEA)]
+    await tables.given(tag_opinions_projection, *(at(5, event) for event in removed))
+    assert await tables.rows(tag_ratings) == [bobs]
+    assert await tables.rows(tag_rating_totals) == [
+        {"tag_id": SKY, "rating_count": 1, "half_stars": 4},
+        {"tag_id": SEA, "rating_count": 0, "half_stars": 0},
+    ]
+
+
+async def test_a_favorite_is_one_until_it_is_none(tables) -> None:
+    await tables.given(
+        tag_opinions_projection,
+        at(1, TagFavorited(tag_id=SKY, user_id=ADA)),
+        at(2, TagFavorited(tag_id=SKY, user_id=BOB)),
+        at(3, TagUnfavorited(tag_id=SKY, user_id=ADA)),
+    )
+
+    assert await tables.rows(tag_favorites) == [{"user_id": BOB, "tag_id": SKY}]
+
+
+async def test_every_change_of_the_words_that_everybody_sees_is_counted_where_its_tag_is(tables) -> None:
+    last = UUID(int=2**128 - 1)
+    await tables.given(
+        tag_completion_projection,
+        at(1, tag_created(SKY, "sky")),
+        at(2, tag_created(SEA, "sea", is_private=True)),
+        at(3, tag_created(last, "last", is_private=True)),
+    )
+    assert await tables.rows(tag_word_revisions) == [{"shard": 0, "revision": 1}]
+
+    await tables.given(
+        tag_completion_projection,
+        at(4, TagPublished(tag_id=last, name="Last")),
+        at(5, TagAliasAdded(tag_id=SKY, alias="heaven")),
+        at(6, TagAliasRemoved(tag_id=SKY, alias="heaven")),
+    )
+    assert await tables.rows(tag_word_revisions) == [{"shard": 0, "revision": 3}, {"shard": 63, "revision": 1}]
 
 
 def item_created(item_id, **more) -> ItemCreated:
