@@ -21,8 +21,8 @@ async def test_what_starts_with_it_comes_first_and_the_most_popular_of_that(gall
 
     assert await completed(gallery, "LAN") == ["lantern", "l-1", "landscape", "island"]
     assert await completed(gallery, "LAN", limit=2) == ["lantern", "l-1"]
-    assert await completed(gallery, "lands") == ["landscape", "island"]
-    assert await completed(gallery, "lanscape") == ["landscape"]
+    assert await completed(gallery, "lands") == ["landscape", "island", "l-1"]
+    assert await completed(gallery, "landcsape") == ["landscape", "island"]
     assert await completed(gallery, "xyz") == []
     assert await completed(gallery, " - ") == []
     await gallery.count_items("landscape", items=50)

@@ -15,6 +15,7 @@ from genonaut.content.tag_completion.domain import (
     shard_of,
     spelled,
 )
+from genonaut.content.tags.domain import id_of
 
 SKY = Known(UUID(int=1), "night-sky", "The Night", ("starry-sky",))
 CAT = Known(UUID(int=2), "cat", "Cat")
@@ -32,8 +33,8 @@ def found(typed: str, *tags: Known) -> dict[int, str | None]:
 
 
 def alike(typed: str, *tags: Known) -> list[int]:
-    matches = vocabulary(*tags).alike(spelled(typed)).values()
-    return [match.tag_id.int for match in sorted(matches, key=lambda match: -match.score)]
+    matches = vocabulary(*tags).alike(spelled(typed), beside=()).values()
+    return [match.tag_id.int for match in matches]
 
 
 @pytest.mark.parametrize(
@@ -75,10 +76,29 @@ def test_of_all_that_are_alike_only_so_many_are_taken() -> None:
     assert len(alike("lanscape", *tags)) == MOST_ALIKE
 
 
+def test_those_that_are_there_already_are_not_found_again() -> None:
+    found = vocabulary(SCAPE, CAT).alike("landscape", beside={SCAPE.tag_id})
+
+    assert found == {}
+
+
+def test_a_tag_that_an_alias_stands_for_is_not_offered() -> None:
+    kitty = Known(id_of("kitty"), "kitty", "Kitty")
+    words = vocabulary(kitty)
+    assert list(words.starting("kit")) == [kitty.tag_id]
+
+    words.learn(1, 1, [Known(CAT.tag_id, "cat", "Cat", ("kitty",))])
+    assert list(words.starting("kit")) == list(words.alike("kitti", beside=())) == [CAT.tag_id]
+
+    words.learn(1, 2, [CAT])
+    assert list(words.starting("kit")) == [kitty.tag_id]
+
+
 def test_a_shard_is_read_again_when_there_is_a_later_revision() -> None:
     words = vocabulary(CAT)
 
     assert words.outdated({0: 1}) == words.outdated({}) == []
+    assert words.revision == 1
     assert words.outdated({0: 2, 5: 1}) == [0, 5]
     words.learn(0, 2, [SKY])
     assert words.outdated({0: 1}) == words.outdated({0: 2}) == []

@@ -55,10 +55,10 @@ async def complete_tags(
 
 async def _learn(connection: AsyncConnection, memory: _Memory) -> None:
     """The vocabulary is as this snapshot of the database, or newer."""
-    current = await queries.revisions(connection)
-    if not memory.vocabulary.outdated(current):
+    if await queries.revision(connection) <= memory.vocabulary.revision:
         return
     async with memory.learning:  # of many who find it outdated, one reads
+        current = await queries.revisions(connection)
         if outdated := memory.vocabulary.outdated(current):
             for shard, tags in (await queries.known(connection, outdated)).items():
                 memory.vocabulary.learn(shard, current[shard], tags)
@@ -74,7 +74,7 @@ async def _alike(
     connection: AsyncConnection, vocabulary: Vocabulary, typed: str, known: Collection[UUID]
 ) -> list[Completion]:
     """Those that are not among the known ones; the most alike first, of equals the most popular."""
-    matches = {tag_id: match for tag_id, match in vocabulary.alike(typed).items() if tag_id not in known}
-    rows = await queries.most_popular(connection, matches)
+    matches = vocabulary.alike(typed, beside=known)
+    rows = await queries.most_popular(connection, matches, limit=len(matches))
     rows.sort(key=lambda row: -matches[row["id"]].score)  # which keeps the order of equals
     return [Completion(**row, alias=matches[row["id"]].alias) for row in rows]

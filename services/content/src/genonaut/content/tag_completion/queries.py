@@ -4,11 +4,17 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tag_completion.domain import Known, range_of
 from genonaut.content.tag_completion.tables import tag_word_revisions
+
+
+async def revision(connection: AsyncConnection) -> int:
+    """The sum of all revisions, which says whether any of them has changed."""
+    total = await connection.scalar(select(func.sum(tag_word_revisions.c.revision)))
+    return int(total or 0)
 
 
 async def revisions(connection: AsyncConnection) -> dict[int, int]:
@@ -29,10 +35,8 @@ async def known(connection: AsyncConnection, shards: Sequence[int]) -> dict[int,
     return found
 
 
-async def most_popular(
-    connection: AsyncConnection, tag_ids: Collection[UUID], *, limit: int | None = None
-) -> list[dict[str, Any]]:
-    """Those of the tags that everybody sees and that no alias stands for, with their `cardinality`, most first."""
+async def most_popular(connection: AsyncConnection, tag_ids: Collection[UUID], *, limit: int) -> list[dict[str, Any]]:
+    """The tags with the most public items, with their `cardinality`, most first; of equals the first ones given."""
     rows = await connection.execute(text(_MOST_POPULAR), {"tag_ids": list(tag_ids), "limit": limit})
     return [dict(row) for row in rows.mappings()]
 
@@ -45,14 +49,20 @@ JOIN tags t ON t.id BETWEEN asked.first AND asked.last
 WHERE NOT t.is_private
 """
 
-# One that an alias stands for would not be used if it were chosen.
+# Thousands may start with one letter. So tags are looked up when it is known which; and each is counted by itself, because
+# a join is planned as if all counts of all tags were to be read.
 _MOST_POPULAR = """
-SELECT t.id, t.slug, t.name, coalesce(regular.cardinality, 0) + coalesce(auto.cardinality, 0) AS cardinality
-FROM unnest(CAST(:tag_ids AS uuid[])) AS asked (id)
-JOIN tags t ON t.id = asked.id
-LEFT JOIN tag_cardinality_stats regular ON regular.tag_id = t.id AND regular.content_source = 'items'
-LEFT JOIN tag_cardinality_stats auto ON auto.tag_id = t.id AND auto.content_source = 'auto'
-WHERE NOT t.is_private AND NOT EXISTS (SELECT FROM tag_aliases WHERE alias_id = t.id)
-ORDER BY cardinality DESC, t.name, t.id
-LIMIT :limit
+WITH most AS MATERIALIZED (
+    SELECT asked.id, asked.place, counted.cardinality
+    FROM unnest(CAST(:tag_ids AS uuid[])) WITH ORDINALITY AS asked (id, place)
+    CROSS JOIN LATERAL (
+        SELECT CAST(coalesce(sum(cardinality), 0) AS bigint) AS cardinality
+        FROM tag_cardinality_stats WHERE tag_id = asked.id
+    ) counted
+    ORDER BY counted.cardinality DESC, asked.place
+    LIMIT :limit
+)
+SELECT t.id, t.slug, t.name, most.cardinality FROM most JOIN tags t ON t.id = most.id
+WHERE NOT t.is_private
+ORDER BY most.cardinality DESC, most.place
 """
