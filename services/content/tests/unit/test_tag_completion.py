@@ -5,12 +5,17 @@ from uuid import UUID
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from rapidfuzz import fuzz
 
 from genonaut.content.tag_completion.domain import (
+    LEAST_ALIKE,
     MOST_ALIKE,
+    MOST_STARTING,
+    REFRESH_SECONDS,
     SHARDS,
     Known,
     Vocabulary,
+    lengths_like,
     range_of,
     shard_of,
     spelled,
@@ -24,7 +29,7 @@ SCAPE = Known(UUID(int=3), "landscape", "Landscape")
 
 def vocabulary(*tags: Known) -> Vocabulary:
     made = Vocabulary()
-    made.learn(0, 1, tags)
+    made.learn(0, 1, tags, now=0)
     return made
 
 
@@ -62,8 +67,13 @@ def test_what_starts_nothing_finds_nothing() -> None:
 
 def test_mistyped_words_are_found_the_most_alike_first() -> None:
     assert alike("lanscape", SKY, CAT, SCAPE) == [3]
-    assert alike("landcsape", SCAPE, Known(UUID(int=4), "landslide", "Landslide")) == [3, 4]
+    assert alike("landscaep", Known(UUID(int=4), "landscoop", ""), SCAPE) == [3, 4]
     assert alike("xyz", SKY, CAT, SCAPE) == []
+
+
+@for_all(st.text("abc", min_size=1, max_size=12), st.text("abc", min_size=1, max_size=24))
+def test_no_word_of_another_length_is_much_like_it(typed: str, word: str) -> None:
+    assert len(word) in lengths_like(len(typed)) or fuzz.ratio(typed, word) < LEAST_ALIKE
 
 
 def test_a_word_inside_a_name_is_found_like_a_mistyped_one() -> None:
@@ -87,22 +97,45 @@ def test_a_tag_that_an_alias_stands_for_is_not_offered() -> None:
     words = vocabulary(kitty)
     assert list(words.starting("kit")) == [kitty.tag_id]
 
-    words.learn(1, 1, [Known(CAT.tag_id, "cat", "Cat", ("kitty",))])
+    words.learn(1, 1, [Known(CAT.tag_id, "cat", "Cat", ("kitty",))], now=0)
     assert list(words.starting("kit")) == list(words.alike("kitti", beside=())) == [CAT.tag_id]
 
-    words.learn(1, 2, [CAT])
+    words.learn(1, 2, [CAT], now=0)
     assert list(words.starting("kit")) == [kitty.tag_id]
+
+
+def test_of_too_many_that_start_with_it_the_most_popular_are_taken() -> None:
+    tags = [Known(UUID(int=number), f"sky-{number:04}", "", cardinality=number) for number in range(MOST_STARTING + 2)]
+
+    assert list(found("sky", *tags)) == list(range(2, MOST_STARTING + 2))
 
 
 def test_a_shard_is_read_again_when_there_is_a_later_revision() -> None:
     words = vocabulary(CAT)
 
-    assert words.outdated({0: 1}) == words.outdated({}) == []
-    assert words.revision == 1
-    assert words.outdated({0: 2, 5: 1}) == [0, 5]
-    words.learn(0, 2, [SKY])
-    assert words.outdated({0: 1}) == words.outdated({0: 2}) == []
-    assert list(words.starting("cat")) == []
+    assert words.is_current(1, now=0)
+    assert not words.is_current(2, now=0)
+    assert words.outdated({0: 1}, now=0) == words.outdated({}, now=0) == []
+    assert words.outdated({0: 2, 5: 1}, now=0) == [0, 5]
+    words.learn(0, 2, [SKY], now=0)
+    assert words.is_current(2, now=0)
+    assert words.outdated({0: 1}, now=0) == words.outdated({0: 2}, now=0) == []
+    assert list(words.starting("cat")) == list(words.alike("cta", beside=())) == []
+
+
+def test_now_and_then_the_oldest_shard_is_read_again() -> None:
+    words = vocabulary(CAT)
+    words.learn(1, 1, [SKY], now=5)
+    late = REFRESH_SECONDS + 10
+
+    assert words.is_current(2, now=REFRESH_SECONDS)
+    assert not words.is_current(2, now=late)
+    assert words.outdated({0: 1, 1: 1}, now=late) == [0]
+    assert words.outdated({0: 1, 1: 2}, now=late) == [1]
+    words.learn(0, 1, [CAT], now=late)
+    assert words.outdated({0: 1, 1: 1}, now=late) == [1]
+    words.learn(1, 1, [SKY], now=late)
+    assert words.is_current(2, now=late)
 
 
 @for_all(st.uuids(), st.uuids())

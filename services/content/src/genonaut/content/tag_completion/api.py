@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Annotated
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -55,13 +56,14 @@ async def complete_tags(
 
 async def _learn(connection: AsyncConnection, memory: _Memory) -> None:
     """The vocabulary is as this snapshot of the database, or newer."""
-    if await queries.revision(connection) <= memory.vocabulary.revision:
+    vocabulary, now = memory.vocabulary, monotonic()
+    if vocabulary.is_current(await queries.revision(connection), now):
         return
     async with memory.learning:  # of many who find it outdated, one reads
         current = await queries.revisions(connection)
-        if outdated := memory.vocabulary.outdated(current):
+        if outdated := vocabulary.outdated(current, now):
             for shard, tags in (await queries.known(connection, outdated)).items():
-                memory.vocabulary.learn(shard, current[shard], tags)
+                vocabulary.learn(shard, current[shard], tags, now)
 
 
 async def _starting(connection: AsyncConnection, vocabulary: Vocabulary, typed: str, limit: int) -> list[Completion]:

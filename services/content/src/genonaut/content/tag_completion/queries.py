@@ -31,7 +31,7 @@ async def known(connection: AsyncConnection, shards: Sequence[int]) -> dict[int,
     )
     found: dict[int, list[Known]] = {shard: [] for shard in shards}
     for row in rows:
-        found[row.shard].append(Known(row.id, row.slug, row.name, row.aliases))
+        found[row.shard].append(Known(row.id, row.slug, row.name, row.aliases, row.cardinality))
     return found
 
 
@@ -43,14 +43,15 @@ async def most_popular(connection: AsyncConnection, tag_ids: Collection[UUID], *
 
 _KNOWN = """
 SELECT asked.shard, t.id, t.slug, t.name,
-       ARRAY(SELECT alias FROM tag_aliases WHERE tag_id = t.id) AS aliases
+       ARRAY(SELECT alias FROM tag_aliases WHERE tag_id = t.id) AS aliases,
+       (SELECT CAST(coalesce(sum(cardinality), 0) AS bigint) FROM tag_cardinality_stats WHERE tag_id = t.id)
+           AS cardinality
 FROM unnest(CAST(:shards AS int[]), CAST(:firsts AS uuid[]), CAST(:lasts AS uuid[])) AS asked (shard, first, last)
 JOIN tags t ON t.id BETWEEN asked.first AND asked.last
 WHERE NOT t.is_private
 """
 
-# Thousands may start with one letter. So tags are looked up when it is known which; and each is counted by itself, because
-# a join is planned as if all counts of all tags were to be read.
+# Each is counted by itself: a join is planned as if the counts of all tags were to be read.
 _MOST_POPULAR = """
 WITH most AS MATERIALIZED (
     SELECT asked.id, asked.place, counted.cardinality
