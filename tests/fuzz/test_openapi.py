@@ -6,8 +6,9 @@
 import io
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 import httpx
 import pytest
@@ -50,6 +51,18 @@ def known(stack) -> Known:
     assert tags
     assert notifications
 
+    numbers = count()
+
+    def related(kind: str, field: str) -> Callable[[], str]:
+        """Something new of the first tag, that can be taken away."""
+
+        def add() -> str:
+            word = f"fuzzed-{kind}-{next(numbers)}"
+            stack.json("POST", f"/api/v1/tags/{tags[0]}/{kind}", json={field: [word] if field == kind else word})
+            return word if kind == "aliases" else str(uuid5(NAMESPACE_DNS, word))
+
+        return add
+
     def job_to_cancel() -> int:
         return int(stack.submit(users[0], sampler_params={"steps": 100}))
 
@@ -63,6 +76,12 @@ def known(stack) -> Known:
         "job_ids": [",".join(map(str, jobs))],
         "tag_id": tags,
         "tag_ids": [tags],
+        "tag_name": ["lighthouse"],
+        "q": ["l", "lighthuose"],
+        "rating": [4.5, 1],
+        "parent_id": related("parents", "parents"),
+        "/api/v1/tags/{tag_id}/aliases/{alias}:alias": related("aliases", "alias"),
+        "implied_id": related("implications", "implied"),
         "image": [image],
         "sha256": [image],
         "route": ["/api/v1/generation-jobs"],
