@@ -132,6 +132,7 @@ def test_now_and_then_the_oldest_shard_is_read_again() -> None:
     assert not words.is_current(2, now=late)
     assert words.outdated({0: 1, 1: 1}, now=late) == [0]
     assert words.outdated({0: 1, 1: 2}, now=late) == [1]
+    assert words.outdated({0: 0, 1: 1}, now=late) == [], "it would forget what was learnt from a later moment"
     words.learn(0, 1, [CAT], now=late)
     assert words.outdated({0: 1, 1: 1}, now=late) == [1]
     words.learn(1, 1, [SKY], now=late)

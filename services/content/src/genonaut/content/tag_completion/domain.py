@@ -136,7 +136,7 @@ class Vocabulary:
     def outdated(self, current: Mapping[int, int], now: float) -> list[int]:
         """The shards that are older than these revisions; if there are none, one that was read long ago."""
         changed = [shard for shard, revision in current.items() if self.revisions.get(shard, 0) < revision]
-        return changed or self._aged(now)
+        return changed or [shard for shard in self._aged(now) if current.get(shard) == self.revisions[shard]]
 
     def _aged(self, now: float) -> list[int]:
         oldest = min(self.read_at, key=self.read_at.__getitem__, default=None)

@@ -217,7 +217,10 @@ async def next_number(connection: AsyncConnection) -> int:
 
 
 async def hold_relations(connection: AsyncConnection) -> None:
-    """Nobody else who calls this goes on before this transaction ends: no other parents, aliases or implications."""
+    """Nobody else who calls this goes on before this transaction ends: no other parents, aliases or implications.
+
+    It comes before all that a transaction writes: who waits for it holds nothing that others may be waiting for.
+    """
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('genonaut tag hierarchy'))"))
 
 
@@ -234,7 +237,8 @@ LEFT JOIN tags t ON t.id = coalesce(a.tag_id, asked.id)
 
 # An entry is a tag whose whole subtree is meant, where that is asked for. Below one there may be tags that an alias
 # makes the same with others, which are elsewhere in the hierarchy: those are entries, too. The id of an alias that is
-# no tag is on the way between two that are.
+# no tag is on the way between two that are. How many entries there will be is a guess of thousands to the planner, who
+# would read all tags and the whole closure for one: the last two subqueries are such that it goes by index.
 _MEANT = """
 WITH RECURSIVE entry (number, below, tag_id) AS (
     SELECT * FROM unnest(CAST(:numbers AS int[]), CAST(:below AS bool[]), CAST(:tag_ids AS uuid[]))
@@ -251,13 +255,14 @@ WITH RECURSIVE entry (number, below, tag_id) AS (
         UNION ALL
         SELECT a.tag_id FROM tag_aliases a WHERE a.alias_id = reached.tag_id
     ) same
-), reached AS (
-    SELECT number, tag_id FROM entry
-    UNION
-    SELECT entry.number, c.descendant_id
-    FROM entry JOIN tag_closure c ON c.ancestor_id = entry.tag_id WHERE entry.below
 )
-SELECT number, tag_id FROM reached WHERE EXISTS (SELECT FROM tags WHERE id = reached.tag_id)
+SELECT number, tag_id FROM entry WHERE (SELECT true FROM tags WHERE id = entry.tag_id)
+UNION
+SELECT entry.number, under.descendant_id
+FROM entry
+CROSS JOIN LATERAL (
+    SELECT descendant_id FROM tag_closure WHERE entry.below AND ancestor_id = entry.tag_id OFFSET 0
+) under
 """
 
 _IMPLIED = """
