@@ -39,7 +39,7 @@ Edges = set[tuple[int, int]]
 of_few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture
 async def connected(tables_of):
     async with tables_of("content") as tables:
         yield tables

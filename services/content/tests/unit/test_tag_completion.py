@@ -86,6 +86,14 @@ def test_of_all_that_are_alike_only_so_many_are_taken() -> None:
     assert len(alike("lanscape", *tags)) == MOST_ALIKE
 
 
+def test_like_ones_are_looked_for_where_too_few_start_with_it() -> None:
+    words = vocabulary(SCAPE, Known(UUID(int=4), "handscape", ""), Known(UUID(int=5), "landscaper", ""))
+
+    assert [match.tag_id.int for match in words.matching("landscape", 2).values()] == [3, 5]
+    matched = words.matching("landscape", 3).values()
+    assert [(match.tag_id.int, match.score > 100) for match in matched] == [(3, True), (5, True), (4, False)]
+
+
 def test_those_that_are_there_already_are_not_found_again() -> None:
     found = vocabulary(SCAPE, CAT).alike("landscape", beside={SCAPE.tag_id})
 

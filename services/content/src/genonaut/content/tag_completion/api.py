@@ -1,11 +1,9 @@
 """Completion of what somebody types."""
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Annotated
-from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from fastapi import Query
@@ -48,10 +46,9 @@ async def complete_tags(
     memory = _memories.setdefault(runtime.database, _Memory())
     async with runtime.database.reading() as connection:
         await _learn(connection, memory)
-        found = await _starting(connection, memory.vocabulary, typed, limit)
-        if len(found) < limit:
-            found += await _alike(connection, memory.vocabulary, typed, {each.id for each in found})
-    return found[:limit]
+        matches = memory.vocabulary.matching(typed, limit)
+        rows = await queries.best(connection, matches.values(), limit=limit)
+    return [Completion(**row, alias=matches[row["id"]].alias) for row in rows]
 
 
 async def _learn(connection: AsyncConnection, memory: _Memory) -> None:
@@ -64,19 +61,3 @@ async def _learn(connection: AsyncConnection, memory: _Memory) -> None:
         if outdated := vocabulary.outdated(current, now):
             for shard, tags in (await queries.known(connection, outdated)).items():
                 vocabulary.learn(shard, current[shard], tags, now)
-
-
-async def _starting(connection: AsyncConnection, vocabulary: Vocabulary, typed: str, limit: int) -> list[Completion]:
-    matches = vocabulary.starting(typed)
-    rows = await queries.most_popular(connection, matches, limit=limit)
-    return [Completion(**row, alias=matches[row["id"]].alias) for row in rows]
-
-
-async def _alike(
-    connection: AsyncConnection, vocabulary: Vocabulary, typed: str, known: Collection[UUID]
-) -> list[Completion]:
-    """Those that are not among the known ones; the most alike first, of equals the most popular."""
-    matches = vocabulary.alike(typed, beside=known)
-    rows = await queries.most_popular(connection, matches, limit=len(matches))
-    rows.sort(key=lambda row: -matches[row["id"]].score)  # which keeps the order of equals
-    return [Completion(**row, alias=matches[row["id"]].alias) for row in rows]

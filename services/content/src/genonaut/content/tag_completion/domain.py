@@ -24,6 +24,7 @@ SHARDS = 2**SHARD_BITS
 LEAST_ALIKE = 70
 """In percent of all letters, those that are in both words in the same order."""
 MOST_ALIKE = 50
+STARTING = 101
 MOST_STARTING = 200
 """Tags of which it is looked up how popular they are. Of more, those that were the most popular when last read."""
 REFRESH_SECONDS = 60.0
@@ -65,8 +66,8 @@ class Match:
     """The alias that matched, where neither slug nor name did as well."""
     cardinality: int
     """As it was when it was last read."""
-    score: float = 100
-    """In percent."""
+    score: float
+    """How much of it is like what was typed, in percent; STARTING for what starts with it."""
 
 
 class Shard:
@@ -99,10 +100,8 @@ class Shard:
 
 
 def _words(tag: Known) -> Iterator[Match]:
-    yield Match(spelled(tag.slug), tag.tag_id, None, tag.cardinality)
-    yield Match(spelled(tag.name), tag.tag_id, None, tag.cardinality)
-    for alias in tag.aliases:
-        yield Match(spelled(alias), tag.tag_id, alias, tag.cardinality)
+    for word, alias in ((tag.slug, None), (tag.name, None), *((alias, alias) for alias in tag.aliases)):
+        yield Match(spelled(word), tag.tag_id, alias, tag.cardinality, STARTING)
 
 
 def lengths_like(length: int) -> range:
@@ -149,6 +148,11 @@ class Vocabulary:
         self.read_at[shard] = now
         self.tails.clear()
         self.stood_for = frozenset().union(*(each.alias_ids for each in self.shards.values()))
+
+    def matching(self, typed: str, wanted: int) -> dict[UUID, Match]:
+        """The tags that start with what was typed and, if those are fewer than `wanted`, others that are like it."""
+        matches = self.starting(typed)
+        return matches if len(matches) >= wanted else matches | self.alike(typed, beside=matches)
 
     def starting(self, typed: str) -> dict[UUID, Match]:
         """The tags of which a word starts with what was typed, in the order of these words."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from genonaut.content.tag_completion.domain import Known, range_of
+from genonaut.content.tag_completion.domain import Known, Match, range_of
 from genonaut.content.tag_completion.tables import tag_word_revisions
 
 
@@ -35,9 +34,13 @@ async def known(connection: AsyncConnection, shards: Sequence[int]) -> dict[int,
     return found
 
 
-async def most_popular(connection: AsyncConnection, tag_ids: Collection[UUID], *, limit: int) -> list[dict[str, Any]]:
-    """The tags with the most public items, with their `cardinality`, most first; of equals the first ones given."""
-    rows = await connection.execute(text(_MOST_POPULAR), {"tag_ids": list(tag_ids), "limit": limit})
+async def best(connection: AsyncConnection, matches: Collection[Match], *, limit: int) -> list[dict[str, Any]]:
+    """The tags with the best scores, of equals those with the most public items, with their `cardinality`.
+
+    Of equals in this, too, the first ones given.
+    """
+    columns = {"tag_ids": [match.tag_id for match in matches], "scores": [match.score for match in matches]}
+    rows = await connection.execute(text(_BEST), {**columns, "limit": limit})
     return [dict(row) for row in rows.mappings()]
 
 
@@ -52,18 +55,18 @@ WHERE NOT t.is_private
 """
 
 # Each is counted by itself: a join is planned as if the counts of all tags were to be read.
-_MOST_POPULAR = """
-WITH most AS MATERIALIZED (
-    SELECT asked.id, asked.place, counted.cardinality
-    FROM unnest(CAST(:tag_ids AS uuid[])) WITH ORDINALITY AS asked (id, place)
+_BEST = """
+WITH best AS MATERIALIZED (
+    SELECT asked.id, asked.score, asked.place, counted.cardinality
+    FROM unnest(CAST(:tag_ids AS uuid[]), CAST(:scores AS float8[])) WITH ORDINALITY AS asked (id, score, place)
     CROSS JOIN LATERAL (
         SELECT CAST(coalesce(sum(cardinality), 0) AS bigint) AS cardinality
         FROM tag_cardinality_stats WHERE tag_id = asked.id
     ) counted
-    ORDER BY counted.cardinality DESC, asked.place
+    ORDER BY asked.score DESC, counted.cardinality DESC, asked.place
     LIMIT :limit
 )
-SELECT t.id, t.slug, t.name, most.cardinality FROM most JOIN tags t ON t.id = most.id
+SELECT t.id, t.slug, t.name, best.cardinality FROM best JOIN tags t ON t.id = best.id
 WHERE NOT t.is_private
-ORDER BY most.cardinality DESC, most.place
+ORDER BY best.score DESC, best.cardinality DESC, best.place
 """
