@@ -27,6 +27,8 @@ OWN_WORDS = {
     "analytics/rollups": {"histogram", "hours", "upserts"},
     # What makes a password's hash is neither a decision nor SQL: it takes a core and its time, so it has threads.
     "content/credentials": {"hashing"},
+    # Beside the roles, a loop that no request sets going.
+    "content/items": {"implications"},
     # An index of its own: what items are found by, where their bits are, and how those are read and written.
     "content/search": {"arrays", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
     # Where images are and for whom; what is made of them when it is asked for; and a loop that no request sets going.

@@ -20,7 +20,6 @@ from genonaut.content.tags.domain import (
     id_of,
     name_of,
     slug_of,
-    sought,
 )
 from genonaut.contracts import Event
 from genonaut.contracts.content import TagCreated, TagParentAdded, TagParentRemoved, TagPublished
@@ -67,7 +66,7 @@ def test_a_slug_is_its_own_slug(text: str) -> None:
         return
 
     assert slug_of(slug) == slug
-    assert sought(text) == sought(slug) == id_of(slug)
+    assert TagReference.of(text).tag_id == TagReference.of(slug).tag_id == id_of(slug)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +80,6 @@ def test_a_tag_without_a_name_is_named_by_its_slug(slug: str, name: str) -> None
 def test_the_id_is_made_from_the_slug() -> None:
     assert TagReference.of("Night Sky") == TagReference(uuid5(NAMESPACE_DNS, "night-sky"), "night-sky", "Night Sky")
     assert TagReference.of(str(ART)) == TagReference(ART)
-
-
-def test_what_can_name_no_tag_is_looked_for_in_vain_and_not_refused() -> None:
-    assert sought("a/b") not in {ART, OIL, SKY}
 
 
 def test_a_tag_is_created_once() -> None:

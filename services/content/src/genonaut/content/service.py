@@ -9,6 +9,7 @@ from genonaut.content.images.projection import images_projection
 from genonaut.content.images.sweep import sweep_images
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
+from genonaut.content.items.implications import apply_implications
 from genonaut.content.items.projection import items_projection
 from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.search.projection import search_projection
@@ -62,7 +63,7 @@ service = Service(
         search_projection,
         jobs_projection,
     ],
-    background=[keep_folded, sweep_images],
+    background=[keep_folded, apply_implications, sweep_images],
     consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )

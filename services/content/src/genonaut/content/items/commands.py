@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.images.queries import hold
 from genonaut.content.items import queries
-from genonaut.content.items.domain import ITEM, Create, Draft, Edit, Item, Tagging, visible_from
+from genonaut.content.items.domain import ITEM, Create, Draft, Edit, ImplyTags, Item, Tagging, visible_from
 from genonaut.content.tags import commands as tags
 from genonaut.content.tags.domain import TagReference
+from genonaut.content.tags.queries import implied as implied_by
 from genonaut.content.users.queries import is_active
 from genonaut.platform.events import EventStore
 from genonaut.platform.projections import Recorded
@@ -80,8 +81,21 @@ async def revert(
     then = _state(history[:version])
     if not now.is_private:
         await tags.publish(store, connection, then.tag_ids)
-    again = Edit(changes=then.content, tagging=Tagging(then.tag_ids), actor=actor)
+    tagging = await _with_implied(store, connection, then.tag_ids, is_private=now.is_private)
+    again = Edit(changes=then.content, tagging=tagging, actor=actor)
     await store.execute_in(connection, ITEM, item_id, again, history=history)
+
+
+async def imply_tags(store: EventStore, connection: AsyncConnection, item_id: int) -> bool:
+    """Gives the item what its tags imply by now, and says whether that was anything. One that is gone is left alone."""
+    history = await store.load(connection, ITEM.name, str(item_id))
+    item = _state(history)
+    if not item.exists:
+        return False
+    has = [*item.tag_ids, *sorted(item.implied)]
+    tagging = await _with_implied(store, connection, has, is_private=item.is_private)
+    outcome = await store.execute_in(connection, ITEM, item_id, ImplyTags(tagging.implied), history=history)
+    return bool(outcome.appended)
 
 
 async def _tagging(
@@ -91,7 +105,17 @@ async def _tagging(
     *,
     is_private: bool,
 ) -> Tagging:
-    return Tagging(await tags.ensure(store, connection, references, is_private=is_private))
+    tag_ids = await tags.ensure(store, connection, references, is_private=is_private)
+    return await _with_implied(store, connection, tag_ids, is_private=is_private)
+
+
+async def _with_implied(
+    store: EventStore, connection: AsyncConnection, tag_ids: Sequence[UUID], *, is_private: bool
+) -> Tagging:
+    implied = await implied_by(connection, tag_ids)
+    if not is_private:
+        await tags.publish(store, connection, [each.tag_id for each in implied])
+    return Tagging(tag_ids, implied)
 
 
 def _state(history: Sequence[Recorded]) -> Item:

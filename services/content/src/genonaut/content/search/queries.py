@@ -24,8 +24,8 @@ from genonaut.content.search.domain import Named, Wanted, is_whole_step, term_of
 from genonaut.content.search.matches import Bound, Loose, Matches, Place, SortKey
 from genonaut.content.search.planner import Knobs, Plan, Strategy, plan, tell
 from genonaut.content.search.segments import find
-from genonaut.content.search.terms import Term
-from genonaut.content.tags.domain import sought
+from genonaut.content.search.terms import Except, Has, Term
+from genonaut.content.tags.queries import meant
 from genonaut.platform.http.cursors import Position
 from genonaut.platform.http.lists import ListQuery, Page, fetch_page
 
@@ -79,6 +79,17 @@ async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> list[
     return [len(matches) for matches in found]
 
 
+async def with_one_tag_and_not_the_other(
+    connection: AsyncConnection, tag_id: UUID, other_id: UUID, *, most: int
+) -> list[int]:
+    """Items with the one and without the other, the latest `most` of them, whoever sees them."""
+    rows = await connection.execute(_KEYS, {"ids": [tag_id, other_id]})
+    keys = {row.id: row.key for row in rows}
+    driver = await _driver(connection)
+    (matches,), _ = await find(driver, [Except(Has(keys[tag_id]), Has(keys[other_id]))])
+    return await _ids(driver, matches.between(max(0, len(matches) - most), len(matches)))
+
+
 async def _found(
     driver: asyncpg.Connection, search: _Search, bounds: Sequence[SortKey], knobs: Knobs
 ) -> tuple[Matches, list[Bound]]:
@@ -104,8 +115,8 @@ async def _search(connection: AsyncConnection, wanted: Wanted, knobs: Knobs) -> 
 
 
 async def _named(connection: AsyncConnection, wanted: Wanted) -> Named:
-    tags = [frozenset({sought(word)}) for word in wanted.tags]
-    unwanted = [frozenset({sought(word)}) for word in wanted.unwanted_tags]
+    meanings = await meant(connection, [*wanted.tags, *wanted.unwanted_tags])
+    tags, unwanted = meanings[: len(wanted.tags)], meanings[len(wanted.tags) :]
     ids = {id_ for group in [*tags, *unwanted] for id_ in group} | {wanted.viewer, wanted.creator_id}
     rows = (await connection.execute(_KEYS, {"ids": [id_ for id_ in ids if id_]})).all()
     keys: dict[UUID | None, int] = {row.id: row.key for row in rows}

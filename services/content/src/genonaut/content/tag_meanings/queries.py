@@ -34,10 +34,20 @@ async def implications(connection: AsyncConnection, tag_id: UUID) -> list[dict[s
     return [dict(row) for row in rows.mappings()]
 
 
+async def all_implications(connection: AsyncConnection) -> list[tuple[UUID, UUID]]:
+    """All pairs of a tag and one that it implies directly, which stands for its alias if it is one."""
+    return [(row.tag_id, row.implied_id) for row in await connection.execute(text(_ALL))]
+
+
 async def implied_further(connection: AsyncConnection, tag_id: UUID) -> set[UUID]:
     """Every tag that this one implies over any steps."""
     return set(await connection.scalars(text(_IMPLIED_FURTHER), {"tag_id": tag_id}))
 
+
+_ALL = """
+SELECT i.tag_id, coalesce(a.tag_id, i.implied_id) AS implied_id
+FROM tag_implications i LEFT JOIN tag_aliases a ON a.alias_id = i.implied_id
+"""
 
 _IMPLIED_FURTHER = """
 WITH RECURSIVE implied (id) AS (

@@ -77,14 +77,6 @@ class TagReference:
         return cls(id_of(slug), slug, name or name_of(slug))
 
 
-def sought(text: str) -> UUID:
-    """The id that a filter by `text`, an id or a slug, looks for; of no tag when it can name none."""
-    try:
-        return TagReference.of(text).tag_id
-    except BadSlugError:
-        return id_of(text)
-
-
 DESCENDANTS = "~descendants"
 """Behind a word of a filter: what is below the tag will do, too. No slug has a `~` in it."""
 

@@ -4,8 +4,8 @@ from alembic import op
 
 from genonaut.platform.migrations import statements
 
-revision = "0006"
-down_revision = "0005"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -54,13 +54,6 @@ CREATE TABLE tag_word_revisions (
     revision bigint NOT NULL
 );
 
-CREATE TABLE tag_cardinality_stats (
-    tag_id uuid NOT NULL,
-    content_source text NOT NULL CHECK (content_source IN ('items', 'auto')),
-    cardinality bigint NOT NULL,
-    updated_at timestamptz NOT NULL,
-    PRIMARY KEY (tag_id, content_source)
-);
 CREATE INDEX ix_tag_cardinality_stats_source ON tag_cardinality_stats (content_source, cardinality DESC);
 """
 
@@ -87,6 +80,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE tag_cardinality_stats, tag_word_revisions, tag_favorites, tag_rating_totals, tag_ratings")
+    op.execute("DROP INDEX ix_tag_cardinality_stats_source")
+    op.execute("DROP TABLE tag_word_revisions, tag_favorites, tag_rating_totals, tag_ratings")
     op.execute("DROP TABLE tag_implications, tag_aliases, tag_closure")
     op.execute("DROP INDEX ix_tags_lower_name")
