@@ -1,6 +1,12 @@
 """What the content service states, a module for each kind of thing."""
 
 from genonaut.contracts.content.images import ImageRemoved, ImageUploaded
+from genonaut.contracts.content.interactions import (
+    InteractionChanged,
+    InteractionDeleted,
+    InteractionRecorded,
+    InteractionType,
+)
 from genonaut.contracts.content.items import (
     ContentType,
     ImpliedTag,
@@ -42,6 +48,10 @@ __all__ = [
     "ImageRemoved",
     "ImageUploaded",
     "ImpliedTag",
+    "InteractionChanged",
+    "InteractionDeleted",
+    "InteractionRecorded",
+    "InteractionType",
     "ItemCreated",
     "ItemDeleted",
     "ItemEdited",
