@@ -32,6 +32,8 @@ class Position:
     """None for a row whose sort value is NULL."""
     key: Any
     backward: bool = False
+    rank: int = 0
+    """How many rows came before it when this was written."""
 
 
 class Cursors:
@@ -43,7 +45,7 @@ class Cursors:
 
     def write(self, position: Position, *, asked: str) -> str:
         """`asked` is what the list was asked for; reading takes the same."""
-        payload = orjson.dumps([_tagged(position.value), _tagged(position.key), int(position.backward)])
+        payload = orjson.dumps([_tagged(position.value), _tagged(position.key), int(position.backward), position.rank])
         return self._sealed(payload, asked)
 
     def read(self, cursor: str, *, asked: str) -> Position:
@@ -56,8 +58,8 @@ class Cursors:
         # Compared as text: base64 has spare bits, and a cursor has exactly one spelling.
         if not hmac.compare_digest(self._sealed(payload, asked), cursor):
             raise InvalidCursorError("the signature does not fit")
-        value, key, backward = orjson.loads(payload)
-        return Position(_untagged(*value), _untagged(*key), bool(backward))
+        value, key, backward, *rank = orjson.loads(payload)  # cursors of before ranks are in use for a while
+        return Position(_untagged(*value), _untagged(*key), bool(backward), *rank)
 
     def _sealed(self, payload: bytes, asked: str) -> str:
         context = sha256(asked.encode("utf-8", "surrogatepass")).digest()

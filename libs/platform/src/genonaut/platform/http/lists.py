@@ -8,18 +8,19 @@
             return await fetch_list(connection, select(items), query, Item.model_validate)
 
 Pages by `page` and `page_size` or `skip` and `limit` use OFFSET; pages by `cursor` start at a row and cost the same at
-any depth. Rows without a sort value come last in both orders. `total` is exact.
+any depth. Rows without a sort value come last in both orders, and a plain index on the sort column and the key serves
+both. `total` is exact.
 """
 
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel
-from sqlalchemy import Column, ColumnElement, Select, and_, func, literal, or_, true, tuple_, type_coerce
+from sqlalchemy import Column, ColumnElement, Select, Subquery, and_, func, literal, or_, true, tuple_, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.platform.http.cursors import Cursors, InvalidCursorError, Position
@@ -87,8 +88,15 @@ class ListQuery:
     asked: str
     """Path, filters and sort: what a cursor is bound to."""
 
-    def cursor(self, value: Any, key: Any, *, backward: bool) -> str:
-        return self.cursors.write(Position(value, key, backward), asked=self.asked)
+    def cursor(self, value: Any, key: Any, *, backward: bool, rank: int) -> str:
+        return self.cursors.write(Position(value, key, backward, rank), asked=self.asked)
+
+    def over(self, rows: Subquery) -> Self:
+        """The same query of `rows`, which come from the table whose columns the sorts are."""
+        column, key = (rows.corresponding_column(each) for each in (self.column, self.key))
+        if column is None or key is None:
+            raise TypeError("these rows do not have the columns that the list is sorted by")
+        return replace(self, column=column, key=key)
 
 
 @dataclass(frozen=True)
@@ -175,23 +183,33 @@ async def fetch_list(
     statement: Select[Any],
     query: ListQuery,
     to_model: Callable[[dict[str, Any]], T],
+    *,
+    total: int | None = None,
 ) -> ListBody[T]:
     """The wanted page of `statement`, each row (a dict of its columns) through `to_model`, e.g. `Item.model_validate`.
 
     The guarantees are those of `fetch_page`.
     """
-    page = await fetch_page(connection, statement, query)
+    page = await fetch_page(connection, statement, query, total=total)
     return ListBody[T].of(page, [to_model(row) for row in page.rows])
 
 
-async def fetch_page(connection: AsyncConnection, statement: Select[Any], query: ListQuery) -> Page:
+async def fetch_page(
+    connection: AsyncConnection, statement: Select[Any], query: ListQuery, *, total: int | None = None
+) -> Page:
     """The wanted page of `statement`, which has its filters, and neither ORDER BY, GROUP BY, DISTINCT nor LIMIT.
 
     Raises NotFoundError (PAGE_OUT_OF_RANGE) for a page after the last one; page 1 of an empty list is fine. Exact under
     concurrent writes when the connection reads one snapshot.
+
+    `total` spares counting when the caller keeps the number of rows. The page number that a cursor leads to is then the
+    one it had when the cursor was made.
     """
     start = query.position if query.position is not None and query.position.key is not None else None
-    total, ahead = await _count(connection, statement, query, start)
+    if total is None:
+        total, ahead = await _count(connection, statement, query, start)
+    else:
+        ahead = _remembered(query, start, total)
     skip = _skipped(query, start, total, ahead)
     rows = await _rows(connection, statement, query, start, skip)
     more, rows = len(rows) > query.size, rows[: query.size]
@@ -204,7 +222,7 @@ async def fetch_page(connection: AsyncConnection, statement: Select[Any], query:
     def cursor(row: int, *, backward: bool) -> str:
         # Without a row to start from, the walk starts at the end of the list that the cursor points away from.
         value, key = (rows[row][_SORT_VALUE], rows[row][_KEY]) if rows else (None, None)
-        return query.cursor(value, key, backward=backward)
+        return query.cursor(value, key, backward=backward, rank=skip + max(0, row))
 
     pagination = Pagination(
         page=skip // query.size + 1,
@@ -213,7 +231,7 @@ async def fetch_page(connection: AsyncConnection, statement: Select[Any], query:
         total_pages=-(-total // query.size),
         has_next=has_next,
         has_previous=has_previous,
-        next_cursor=cursor(-1, backward=False) if has_next else None,
+        next_cursor=cursor(len(rows) - 1, backward=False) if has_next else None,
         prev_cursor=cursor(0, backward=True) if has_previous else None,
     )
     for row in rows:
@@ -232,6 +250,13 @@ async def _count(
     return row[0], row[-1]
 
 
+def _remembered(query: ListQuery, start: Position | None, total: int) -> int:
+    """How many of `total` rows lie ahead of where the walk starts, by what its cursor says."""
+    if start is None:
+        return total
+    return min(start.rank, total) if query.backward else max(0, total - start.rank - 1)
+
+
 def _skipped(query: ListQuery, start: Position | None, total: int, ahead: int) -> int:
     """How many rows come before the page."""
     if query.page is not None:
@@ -247,16 +272,25 @@ async def _rows(
     connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None, skip: int
 ) -> list[dict[str, Any]]:
     """The rows of the page in walking order, and one more when there is one."""
-    statement = statement.add_columns(query.column.label(_SORT_VALUE), query.key.label(_KEY))
-    statement = statement.order_by(*_order(query))
-    if start is None and not query.backward:
-        statement = statement.offset(skip)
+    shown = statement.add_columns(query.column.label(_SORT_VALUE), query.key.label(_KEY)).order_by(*_order(query))
+    stretches = _whole(query) if start is None else _ahead(query, start)
+    offset = skip if start is None and not query.backward else 0
     rows: list[dict[str, Any]] = []
-    for stretch in [true()] if start is None else _ahead(query, start):
-        if len(rows) <= query.size:
-            found = await connection.execute(statement.where(stretch).limit(query.size + 1 - len(rows)))
-            rows += [dict(row) for row in found.mappings()]
+    for number, stretch in enumerate(stretches, start=1):
+        if len(rows) > query.size:
+            break
+        wanted = shown.where(stretch).limit(query.size + 1 - len(rows)).offset(offset)
+        found = [dict(row) for row in (await connection.execute(wanted)).mappings()]
+        rows += found
+        if found:
+            offset = 0
+        elif offset and number < len(stretches):
+            offset -= await _size(connection, statement.where(stretch))
     return rows
+
+
+async def _size(connection: AsyncConnection, statement: Select[Any]) -> int:
+    return int(await connection.scalar(statement.with_only_columns(func.count(), maintain_column_froms=True)) or 0)
 
 
 def nullable(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -269,11 +303,18 @@ def _may_be_null(column: ColumnElement[Any]) -> bool:
 
 
 def _order(query: ListQuery) -> list[ColumnElement[Any]]:
-    falling = query.descending != query.backward
-    column = query.column.desc() if falling else query.column.asc()
-    if _may_be_null(query.column):  # said only where needed: a plain index knows nothing of NULLS LAST
-        column = column.nulls_first() if query.backward else column.nulls_last()
-    return [column, query.key.desc() if falling else query.key.asc()]
+    # Without a word of NULLs, which a plain index has in one place only: they are a stretch of their own.
+    if query.descending != query.backward:
+        return [query.column.desc(), query.key.desc()]
+    return [query.column.asc(), query.key.asc()]
+
+
+def _whole(query: ListQuery) -> list[ColumnElement[bool]]:
+    """All rows in walking order, as stretches."""
+    if not _may_be_null(query.column):
+        return [true()]
+    there, missing = query.column.is_not(None), query.column.is_(None)
+    return [missing, there] if query.backward else [there, missing]
 
 
 def _ahead(query: ListQuery, start: Position) -> list[ColumnElement[bool]]:
