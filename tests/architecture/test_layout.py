@@ -25,6 +25,8 @@ ROLES = {"api", "schemas", "consumers", "domain", "commands", "projection", "que
 OWN_WORDS = {
     # Arithmetic that features share, and how rows of any of them get into tables.
     "analytics/rollups": {"histogram", "hours", "upserts"},
+    # Which counters there are and what moves them: arithmetic that recording, changing and showing rest on.
+    "content/interactions": {"counting"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

@@ -4,6 +4,9 @@ from genonaut.content.images.api import MAX_UPLOAD_BYTES
 from genonaut.content.images.api import PREFIX as IMAGES
 from genonaut.content.images.api import router as images_router
 from genonaut.content.images.projection import images_projection
+from genonaut.content.interactions.api import router as interactions_router
+from genonaut.content.interactions.api import users_router as user_interactions_router
+from genonaut.content.interactions.projection import interactions_projection
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
 from genonaut.content.items.projection import items_projection
@@ -28,8 +31,10 @@ service = Service(
         unified_router,  # before the items: its words are no ids
         regular_router,
         auto_router,
+        interactions_router,
+        user_interactions_router,
     ],
-    projections=[users_projection, tags_projection, images_projection, items_projection],
+    projections=[users_projection, tags_projection, images_projection, items_projection, interactions_projection],
     consumers=[Consumer.react(CONTENT_JOBS, publish)],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )

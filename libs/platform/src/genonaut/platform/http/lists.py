@@ -15,7 +15,7 @@ both. `total` is exact.
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Query, Request
@@ -93,7 +93,7 @@ class ListQuery:
 
     def over(self, rows: Subquery) -> Self:
         """The same query of `rows`, which come from the table whose columns the sorts are."""
-        column, key = (rows.corresponding_column(each) for each in (self.column, self.key))
+        column, key = (rows.corresponding_column(cast("Column[Any]", each)) for each in (self.column, self.key))
         if column is None or key is None:
             raise TypeError("these rows do not have the columns that the list is sorted by")
         return replace(self, column=column, key=key)
