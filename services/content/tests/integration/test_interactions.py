@@ -284,9 +284,7 @@ async def test_a_bulk_with_a_key_is_recorded_once(gallery) -> None:
     bodies = [{"user_id": ada, "content_item_id": item["id"], "interaction_type": kind} for kind in ("like", "view")]
     header = {"Idempotency-Key": "batch"}
 
-    answers = [
-        await gallery.client.post("/api/v1/interactions/bulk", json=bodies, headers=header) for _ in range(2)
-    ]
+    answers = [await gallery.client.post("/api/v1/interactions/bulk", json=bodies, headers=header) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [201, 200]
     ids = [[result["id"] for result in answer.json()["results"]] for answer in answers]
@@ -354,7 +352,9 @@ async def test_lists_have_what_they_say_in_every_order(gallery) -> None:
     for path, (expected, sorts) in lists.items():
         for sort in sorts:
             for order in ("asc", "desc"):
-                there = sorted((one for one in expected if one[sort] is not None), key=lambda one: (one[sort], one["id"]))
+                there = sorted(
+                    (one for one in expected if one[sort] is not None), key=lambda one: (one[sort], one["id"])
+                )
                 missing = [one for one in expected if one[sort] is None]
                 if order == "desc":
                     there, missing = there[::-1], missing[::-1]
@@ -421,7 +421,11 @@ async def test_what_a_user_does(gallery) -> None:
     ada, bob = await gallery.user("ada"), await gallery.user("bob")
     first, second = await gallery.item(ada), await gallery.item(bob, "/content-auto", content_type="video")
     nobody = await gallery.get(f"/interactions/analytics/user-behavior/{ada}")
-    assert (nobody["total_interactions"], nobody["first_interaction_at"], nobody["ratings"]["average"]) == (0, None, None)
+    assert (nobody["total_interactions"], nobody["first_interaction_at"], nobody["ratings"]["average"]) == (
+        0,
+        None,
+        None,
+    )
 
     await act(gallery, ada, second, "rate", rating=4, duration=10)  # on Friday at 3
     gallery.clock.now += timedelta(days=3, hours=21)

@@ -2,10 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 
+from genonaut.content.interactions.counting import TYPES
 from genonaut.content.service import service
+from genonaut.contracts.content import ItemDeleted, ItemMadePrivate, ItemMadePublic
 from genonaut.platform.replay import Rebuild
 
 AWKWARD = {
@@ -40,6 +43,45 @@ async def fill(gallery, picture) -> None:
             for number in range(12)
         )
     )
+    await interact(gallery, [ada, bob])
+
+
+async def interact(gallery, users: list[str]) -> None:
+    """All kinds of interactions with items of all kinds, some changed, some taken back; items come to other states."""
+    items = {user: (await gallery.get("/content", user_id=user))["items"] for user in users}
+    bodies = [
+        {
+            "user_id": user,
+            "content_item_id": item["id"],
+            "interaction_type": TYPES[number % 7],
+            "rating": number % 5 + 1,
+            "duration": number,
+            "metadata": AWKWARD,
+            "client_id": f"{number}",
+        }
+        for user in users
+        for number, item in enumerate(items[user] * 2)
+    ]
+    gallery.clock.now += timedelta(hours=5)
+    answer = await gallery.post("/interactions/bulk", bodies)
+    for number, result in enumerate(answer["results"][::3]):
+        gallery.clock.now += timedelta(hours=5)
+        path = f"/api/v1/interactions/{result['id']}"
+        user = bodies[number * 3]["user_id"]
+        if number % 2:
+            assert (await gallery.client.delete(path, params={"user_id": user})).status_code == 200
+        else:
+            changes = {"interaction_type": "like", "rating": None, "metadata": {"a": -0.0}}
+            changed = await gallery.client.put(path, params={"user_id": user}, json=changes)
+            assert changed.status_code == 200
+    first, second, third = [item["id"] for item in items[users[0]][:3]]
+    for item_id, event in (
+        (first, ItemMadePrivate(item_id=first)),
+        (second, ItemMadePublic(item_id=second)),
+        (third, ItemDeleted(item_id=third, creator_id=UUID(users[0]))),
+    ):
+        async with gallery.runtime.database.transaction() as connection:
+            await gallery.runtime.store.append(connection, "item", str(item_id), 1, [event])
 
 
 async def test_every_projection_rebuilt_equals_the_live_one(gallery, picture) -> None:
@@ -63,6 +105,9 @@ async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture)
             await connection.execute(text("DELETE FROM content_items_all WHERE id % 3 = 0"))
             await connection.execute(text("UPDATE content_items_all SET title = 'x' WHERE id % 3 = 1"))
             await connection.execute(text("DELETE FROM tag_parents"))
+            await connection.execute(text("DELETE FROM user_interactions WHERE id % 2 = 0"))
+            await connection.execute(text("UPDATE interaction_totals SET total = total + 1"))
+            await connection.execute(text("DELETE FROM item_popularity"))
         for projection in service.projections:
             rebuild = Rebuild(projection, service="content", database=owner, bus=None)
             await rebuild.run(swap=True, progress=lambda *_: None)
