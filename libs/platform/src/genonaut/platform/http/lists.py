@@ -14,13 +14,26 @@ both. `total` is exact.
 
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel
-from sqlalchemy import Column, ColumnElement, Select, Subquery, and_, func, literal, or_, true, tuple_, type_coerce
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.platform.http.cursors import Cursors, InvalidCursorError, Position
@@ -90,13 +103,6 @@ class ListQuery:
 
     def cursor(self, value: Any, key: Any, *, backward: bool, rank: int) -> str:
         return self.cursors.write(Position(value, key, backward, rank), asked=self.asked)
-
-    def over(self, rows: Subquery) -> Self:
-        """The same query of `rows`, which come from the table whose columns the sorts are."""
-        column, key = (rows.corresponding_column(cast("Column[Any]", each)) for each in (self.column, self.key))
-        if column is None or key is None:
-            raise TypeError("these rows do not have the columns that the list is sorted by")
-        return replace(self, column=column, key=key)
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ def list_query(
 
 async def fetch_list(
     connection: AsyncConnection,
-    statement: Select[Any],
+    statement: Select[Any] | Sequence[Select[Any]],
     query: ListQuery,
     to_model: Callable[[dict[str, Any]], T],
     *,
@@ -195,23 +201,31 @@ async def fetch_list(
 
 
 async def fetch_page(
-    connection: AsyncConnection, statement: Select[Any], query: ListQuery, *, total: int | None = None
+    connection: AsyncConnection,
+    statement: Select[Any] | Sequence[Select[Any]],
+    query: ListQuery,
+    *,
+    total: int | None = None,
 ) -> Page:
     """The wanted page of `statement`, which has its filters, and neither ORDER BY, GROUP BY, DISTINCT nor LIMIT.
 
     Raises NotFoundError (PAGE_OUT_OF_RANGE) for a page after the last one; page 1 of an empty list is fine. Exact under
     concurrent writes when the connection reads one snapshot.
 
+    Several statements, of the same columns and without a row in common, are one list. Each is walked by an index of its
+    own, where one with OR would find none that has the order.
+
     `total` spares counting when the caller keeps the number of rows. The page number that a cursor leads to is then the
     one it had when the cursor was made.
     """
+    statements = [statement] if isinstance(statement, Select) else statement
     start = query.position if query.position is not None and query.position.key is not None else None
     if total is None:
-        total, ahead = await _count(connection, statement, query, start)
+        total, ahead = await _count(connection, statements, query, start)
     else:
         ahead = _remembered(query, start, total)
     skip = _skipped(query, start, total, ahead)
-    rows = await _rows(connection, statement, query, start, skip)
+    rows = await _rows(connection, statements, query, start, skip)
     more, rows = len(rows) > query.size, rows[: query.size]
     if query.backward:
         rows.reverse()
@@ -240,14 +254,17 @@ async def fetch_page(
 
 
 async def _count(
-    connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None
+    connection: AsyncConnection, statements: Sequence[Select[Any]], query: ListQuery, start: Position | None
 ) -> tuple[int, int]:
     """How many rows there are, and how many of them lie ahead of where the walk starts."""
     counts: list[ColumnElement[int]] = [func.count()]
     if start is not None:
         counts.append(func.count().filter(or_(*_ahead(query, start))))
-    row = (await connection.execute(statement.with_only_columns(*counts, maintain_column_froms=True))).one()
-    return row[0], row[-1]
+    total = ahead = 0
+    for statement in statements:
+        row = (await connection.execute(statement.with_only_columns(*counts, maintain_column_froms=True))).one()
+        total, ahead = total + row[0], ahead + row[-1]
+    return total, ahead
 
 
 def _remembered(query: ListQuery, start: Position | None, total: int) -> int:
@@ -269,28 +286,37 @@ def _skipped(query: ListQuery, start: Position | None, total: int, ahead: int) -
 
 
 async def _rows(
-    connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None, skip: int
+    connection: AsyncConnection,
+    statements: Sequence[Select[Any]],
+    query: ListQuery,
+    start: Position | None,
+    skip: int,
 ) -> list[dict[str, Any]]:
     """The rows of the page in walking order, and one more when there is one."""
-    shown = statement.add_columns(query.column.label(_SORT_VALUE), query.key.label(_KEY)).order_by(*_order(query))
     stretches = _whole(query) if start is None else _ahead(query, start)
     offset = skip if start is None and not query.backward else 0
     rows: list[dict[str, Any]] = []
     for number, stretch in enumerate(stretches, start=1):
         if len(rows) > query.size:
             break
-        wanted = shown.where(stretch).limit(query.size + 1 - len(rows)).offset(offset)
+        wanted = _walk([each.where(stretch) for each in statements], query, offset, query.size + 1 - len(rows))
         found = [dict(row) for row in (await connection.execute(wanted)).mappings()]
         rows += found
         if found:
             offset = 0
         elif offset and number < len(stretches):
-            offset -= await _size(connection, statement.where(stretch))
+            offset -= (await _count(connection, [each.where(stretch) for each in statements], query, None))[0]
     return rows
 
 
-async def _size(connection: AsyncConnection, statement: Select[Any]) -> int:
-    return int(await connection.scalar(statement.with_only_columns(func.count(), maintain_column_froms=True)) or 0)
+def _walk(statements: Sequence[Select[Any]], query: ListQuery, offset: int, count: int) -> Select[Any]:
+    """So many rows in walking order, after the first `offset`."""
+    sort = query.column.label(_SORT_VALUE), query.key.label(_KEY)
+    walks = [each.add_columns(*sort).order_by(*_order(query, query.column, query.key)) for each in statements]
+    if len(walks) > 1:
+        merged = union_all(*(walk.limit(offset + count) for walk in walks)).subquery()
+        walks = [select(merged).order_by(*_order(query, merged.c[_SORT_VALUE], merged.c[_KEY]))]
+    return walks[0].limit(count).offset(offset)
 
 
 def nullable(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -302,11 +328,10 @@ def _may_be_null(column: ColumnElement[Any]) -> bool:
     return not isinstance(column, Column) or bool(column.nullable)
 
 
-def _order(query: ListQuery) -> list[ColumnElement[Any]]:
+def _order(query: ListQuery, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
     # Without a word of NULLs, which a plain index has in one place only: they are a stretch of their own.
-    if query.descending != query.backward:
-        return [query.column.desc(), query.key.desc()]
-    return [query.column.asc(), query.key.asc()]
+    falling = query.descending != query.backward
+    return [column.desc() if falling else column.asc() for column in columns]
 
 
 def _whole(query: ListQuery) -> list[ColumnElement[bool]]:

@@ -147,7 +147,7 @@ async def recent(query: NewestFirst, runtime: RuntimeDep, viewer: Viewer = None)
 @router.get("/top-rated")
 async def top_rated(query: BestFirst, runtime: RuntimeDep, viewer: Viewer = None) -> ListBody[Interaction]:
     """What has a rating, the best first."""
-    return await _of_all(runtime, query, viewer, "rating", None, interactions.c.rating.is_not(None))
+    return await _of_all(runtime, query, viewer, "rating", None, queries.RATED)
 
 
 @router.get("/by-type/{interaction_type}")
@@ -270,10 +270,9 @@ async def _of_all(
     *conditions: ColumnElement[bool],
 ) -> ListBody[Interaction]:
     """Of the interactions with these conditions, which are as many as the totals of the facet say."""
-    rows, statement = queries.of_all(viewer, *conditions)
     async with runtime.database.reading() as connection:
         total = await queries.total_of_all(connection, viewer, facet, value)
-        return await fetch_list(connection, statement, query.over(rows), Interaction.of, total=total)
+        return await fetch_list(connection, queries.of_all(viewer, *conditions), query, Interaction.of, total=total)
 
 
 async def _require_user(connection: AsyncConnection, user_id: UUID) -> None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 from uuid import UUID
 
 from genonaut.contracts.content import InteractionType
@@ -29,7 +29,7 @@ POPULARITY: Mapping[InteractionType, int] = {
 EVERYONE = UUID(int=0)
 """The audience of a public item's interactions. A private item's are for its creator."""
 
-K = TypeVar("K")
+K = TypeVar("K", bound=tuple[Any, ...])
 
 STRIPES = 32
 """Rows that share one total, so that those who add to it at the same time seldom wait for each other."""

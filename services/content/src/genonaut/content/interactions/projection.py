@@ -5,11 +5,11 @@ write take their rows in the same order (items, users, pairs, creators, counts o
 key), the most wanted ones last, so that nobody waits in a circle, or for long.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Table, TextClause, any_, literal, select, text
@@ -253,15 +253,19 @@ async def _privacy_changed(connection: AsyncConnection, event: ItemMadePrivate |
 
 async def _count(connection: AsyncConnection, moved: Moved, items: Mapping[int, _Item]) -> None:
     """Moves the counters; and with them, how many users and items are behind them."""
-    for user_id, facet, _, (shown, _total), (more, _) in await _add(connection, user_counts, moved.users):
-        if facet == ALL[0]:
-            moved.of_total(EVERYONE, USERS, stripe_of_user(user_id), _appeared(shown, more))
-    for _, item_id, (_shown, total), (_, more) in await _add(connection, pairs, moved.pairs):
-        moved.of_item(item_id, USERS, _appeared(total, more))
+    for key, (shown, _) in (await _add(connection, user_counts, moved.users)).items():
+        user_id, *facet = key
+        if tuple(facet) == ALL:
+            appeared = _appeared(shown, moved.users[key][0])
+            moved.of_total(EVERYONE, USERS, stripe_of_user(user_id), appeared)
+    for pair, (_, total) in (await _add(connection, pairs, moved.pairs)).items():
+        moved.of_item(pair[1], USERS, _appeared(total, moved.pairs[pair][1]))
     await _add(connection, user_creators, moved.creators)
-    for item_id, facet, _, (count,), (more,) in await _add(connection, item_counts, moved.items):
-        if facet == ALL[0] and items[item_id].audience == EVERYONE:
-            moved.of_total(EVERYONE, ITEMS, stripe_of_item(item_id), _appeared(count, more))
+    for of_item, (total,) in (await _add(connection, item_counts, moved.items)).items():
+        item_id, *facet = of_item
+        if tuple(facet) == ALL and items[item_id].audience == EVERYONE:
+            appeared = _appeared(total, moved.items[of_item][0])
+            moved.of_total(EVERYONE, ITEMS, stripe_of_item(item_id), appeared)
     await _add(connection, totals, moved.totals)
     more_popular = {item_id: count for item_id, count in moved.popularity.items() if count}
     if more_popular:  # the item may be deleted, and then has no row
@@ -273,32 +277,34 @@ def _appeared(count: int, moved: int) -> int:
     return (count > 0) - (count - moved > 0)
 
 
-async def _add(connection: AsyncConnection, table: Table, moves: Moves[K]) -> Iterator[tuple[Any, ...]]:
-    """For each row that moved: its key, its counts, and by how much they moved. A row that counts nothing is gone."""
-    moving = sorted((key, counts) for key, counts in moves.items() if any(counts))
-    if not moving:
-        return iter(())
-    adding, cleaning = _statements(table)
-    flat = [(*key, *counts) for key, counts in moving]  # type: ignore[misc]  # every key is a tuple
-    columns = dict(zip(table.columns.keys(), map(list, zip(*flat, strict=True)), strict=True))
+async def _add(connection: AsyncConnection, table: Table, moves: Moves[K]) -> dict[K, Sequence[int]]:
+    """The counts of the rows that moved, by key. A row that counts nothing is gone."""
     width = len(table.primary_key)
-    after = {tuple(row[:width]): tuple(row[width:]) for row in await connection.execute(adding, columns)}
-    if any(not any(counts) for counts in after.values()):
-        keys = {column.name: columns[column.name] for column in table.primary_key}
-        await connection.execute(cleaning, keys)
-    return ((*key, after[key], counts) for key, counts in moving)  # type: ignore[index,misc]
+    nothing = [0] * (len(table.columns) - width)
+    moving = [(*key, *counts) for key, counts in moves.items() if counts != nothing]
+    if not moving:
+        return {}
+    adding, cleaning = _statements(table)
+    columns = dict(zip(table.columns.keys(), map(list, zip(*moving, strict=True)), strict=True))
+    after: dict[K, Sequence[int]] = {
+        cast("K", row[:width]): row[width:] for row in await connection.execute(adding, columns)
+    }
+    if tuple(nothing) in after.values():
+        await connection.execute(cleaning, {column.name: columns[column.name] for column in table.primary_key})
+    return after
 
 
 @cache
 def _statements(table: Table) -> tuple[TextClause, TextClause]:
-    """One that adds to rows of these keys, made where they are missing, and gives them; one that removes the zeros."""
+    """One that adds to rows, in the order of their keys, and gives them; one that removes those that count nothing."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     array = {column.name: f"CAST(:{column.name} AS {column.type.compile(dialect)}[])" for column in table.columns}
     keys = [column.name for column in table.primary_key]
     counts = [name for name in array if name not in keys]
     added = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in counts)
     adding = f"""
-        INSERT INTO {table.name} AS t ({", ".join(array)}) SELECT * FROM unnest({", ".join(array.values())})
+        INSERT INTO {table.name} AS t ({", ".join(array)})
+        SELECT * FROM unnest({", ".join(array.values())}) AS more ({", ".join(array)}) ORDER BY {", ".join(keys)}
         ON CONFLICT ({", ".join(keys)}) DO UPDATE SET {added}
         RETURNING {", ".join(array)}
     """

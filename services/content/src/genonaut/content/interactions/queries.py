@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, Subquery, and_, any_, literal, or_, select, text, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, and_, any_, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +21,9 @@ from genonaut.content.items.tables import items
 from genonaut.content.users.tables import users
 
 SORTS: dict[str, ColumnElement[Any]] = {name: interactions.c[name] for name in ("created_at", "rating", "duration")}
+
+RATED = interactions.c.rating > 0
+"""In the words of the index of those that are, which no other list shall be tempted by."""
 
 TOP = 10
 """How many of a user's items and creators are named."""
@@ -61,29 +64,27 @@ class ContentNumbers:
 
 def of_user(user_id: UUID, viewer: UUID | None) -> Select[Any]:
     """What the user did: all of it for the user, and for others what everybody may see."""
-    statement = _with_content(interactions, viewer).where(interactions.c.user_id == user_id)
+    statement = _with_content(viewer).where(interactions.c.user_id == user_id)
     return statement if viewer == user_id else statement.where(interactions.c.audience == EVERYONE)
 
 
 def of_item(item_id: int, viewer: UUID | None) -> Select[Any]:
-    return _with_content(interactions, viewer).where(
+    return _with_content(viewer).where(
         interactions.c.content_item_id == item_id, interactions.c.audience.in_(_audiences(viewer))
     )
 
 
-def of_all(viewer: UUID | None, *conditions: ColumnElement[bool]) -> tuple[Subquery, Select[Any]]:
-    """The rows that this viewer may see, for `ListQuery.over`, and everything there is to show of them."""
-    # One query for each audience, so that each walks an index in the order of the list, and private rows of others,
-    # however many, are never passed by.
-    parts = [select(interactions).where(interactions.c.audience == each, *conditions) for each in _audiences(viewer)]
-    rows = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery("seen")
-    return rows, _with_content(rows, viewer)
+def of_all(viewer: UUID | None, *conditions: ColumnElement[bool]) -> list[Select[Any]]:
+    """What this viewer may see, as statements for one list."""
+    # One for each audience: the private rows of others, however many, are never passed by.
+    statement = _with_content(viewer).where(*conditions)
+    return [statement.where(interactions.c.audience == each) for each in _audiences(viewer)]
 
 
 async def by_id(connection: AsyncConnection, interaction_id: int, viewer: UUID | None) -> dict[str, Any] | None:
     """The interaction with its content, or None when there is none, or not for this viewer."""
     seen = or_(interactions.c.user_id == viewer, interactions.c.audience.in_(_audiences(viewer)))
-    statement = _with_content(interactions, viewer).where(interactions.c.id == interaction_id, seen)
+    statement = _with_content(viewer).where(interactions.c.id == interaction_id, seen)
     row = (await connection.execute(statement)).mappings().one_or_none()
     return dict(row) if row else None
 
@@ -95,11 +96,11 @@ def _audiences(viewer: UUID | None) -> list[UUID]:
 _CONTENT = ("id", "title", "source_type", "path_thumb", "creator_id", "is_private")
 
 
-def _with_content(rows: FromClause, viewer: UUID | None) -> Select[Any]:
+def _with_content(viewer: UUID | None) -> Select[Any]:
     """With the columns `content_…` of the item, which are NULL when there is none for this viewer."""
-    item = and_(items.c.id == rows.c.content_item_id, visible_to(viewer))
-    shown = [column for column in rows.c if column.name != "audience"]
-    return select(*shown, *_content_columns()).select_from(rows.outerjoin(items, item))
+    item = and_(items.c.id == interactions.c.content_item_id, visible_to(viewer))
+    shown = [column for column in interactions.c if column is not interactions.c.audience]
+    return select(*shown, *_content_columns()).select_from(interactions.outerjoin(items, item))
 
 
 def _content_columns() -> list[ColumnElement[Any]]:

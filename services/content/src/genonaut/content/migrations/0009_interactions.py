@@ -35,7 +35,7 @@ CREATE INDEX ix_user_interactions_interaction_type ON user_interactions (interac
 CREATE INDEX ix_user_interactions_type_rating ON user_interactions (interaction_type, audience, rating, id);
 CREATE INDEX ix_user_interactions_type_duration ON user_interactions (interaction_type, audience, duration, id);
 CREATE INDEX ix_user_interactions_created_at ON user_interactions (audience, created_at, id);
-CREATE INDEX ix_user_interactions_rating ON user_interactions (audience, rating, id) WHERE rating IS NOT NULL;
+CREATE INDEX ix_user_interactions_rating ON user_interactions (audience, rating, id) WHERE rating > 0;
 
 CREATE TABLE interaction_client_ids (
     user_id uuid NOT NULL,
