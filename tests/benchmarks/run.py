@@ -10,7 +10,19 @@ import sys
 import time
 from pathlib import Path
 
-ORDER = ("gateway", "capture", "live", "relay", "jobs", "analytics", "rebuild", "images", "memory", "profile")
+ORDER = (
+    "gateway",
+    "capture",
+    "live",
+    "relay",
+    "jobs",
+    "analytics",
+    "rebuild",
+    "images",
+    "interactions",
+    "memory",
+    "profile",
+)
 """What wants the most quiet first."""
 LONGEST_SECONDS = 600
 
