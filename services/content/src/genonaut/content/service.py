@@ -23,7 +23,7 @@ from genonaut.platform.service import Service
 service = Service(
     name="content",
     settings=ContentSettings,
-    summary="Users, tags, images and the items of the gallery.",
+    summary="Users, tags, images, the items of the gallery, and what people do with them.",
     routers=[
         users_router,
         tags_router,
