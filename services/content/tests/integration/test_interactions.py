@@ -274,6 +274,8 @@ async def test_a_bulk_is_all_or_nothing_unless_a_part_will_do(gallery) -> None:
     assert [bool(result["error"]) for result in results] == [result["id"] is None for result in results]
     assert (await gallery.get(f"/interactions/by-user/{bob}"))["total"] == 2
 
+    nothing = await gallery.post("/interactions/bulk?partial=true", [{}, 7, {"user_id": bob}], status=200)
+    assert [result["status"] for result in nothing["results"]] == [422] * 3
     whole = await gallery.post("/interactions/bulk", [bodies[0], bodies[6]])
     assert ([result["status"] for result in whole["results"]], whole["success"]) == ([200, 201], True)
 

@@ -1,7 +1,7 @@
 """Interactions: record them, look them up, list them, and what they add up to."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Response
@@ -86,11 +86,10 @@ async def record_interaction(
     With a client id, in the body or as the Idempotency-Key, it is recorded once, however often it is sent.
     """
     try:
-        (kept,) = await _recorded(runtime, [body.draft(key)], partial=False)
+        (outcome,) = await _recorded(runtime, [body.draft(key)], partial=False)
     except RefusedError as error:
-        raise _refusal(error.refusals[0], ("body",)) from None
-    if not isinstance(kept, Kept):
-        raise TypeError("what is refused is raised unless a part will do")
+        raise _refusal(error.refusals[0]) from None
+    kept = cast("Kept", outcome)  # what is refused is raised
     if not kept.is_new:
         response.status_code = 200
     response.headers["Location"] = f"{PREFIX}/{kept.event.interaction_id}"
@@ -288,10 +287,10 @@ def _no_item(item_id: int) -> NotFoundError:
     return NotFoundError(f"There is no content item {item_id}")
 
 
-def _refusal(refused: Refused, loc: tuple[str | int, ...]) -> InvalidError | ConflictError:
+def _refusal(refused: Refused) -> InvalidError | ConflictError:
     if refused == OTHER_BODY:
         return ConflictError(refused.reason, error_code="CLIENT_ID_TAKEN")
-    return InvalidError(refused.reason, loc=(*loc, refused.field))
+    return InvalidError(refused.reason, loc=("body", refused.field))
 
 
 def _refusals(refusals: dict[int, Refused], count: int) -> InvalidError | ConflictError:

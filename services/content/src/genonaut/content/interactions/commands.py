@@ -97,12 +97,8 @@ async def _known(
     if not named:
         return {}
     histories = await store.load_all(connection, INTERACTION.name, [str(each) for each in named.values()])
-    known = {}
-    for name, interaction_id in named.items():
-        first = histories[str(interaction_id)][0]
-        if isinstance(first.event, InteractionRecorded):
-            known[name] = first.event, first.envelope.time
-    return known
+    firsts = {name: histories[str(interaction_id)][0] for name, interaction_id in named.items()}
+    return {name: (cast("InteractionRecorded", first.event), first.envelope.time) for name, first in firsts.items()}
 
 
 async def _judged(
