@@ -25,6 +25,10 @@ ROLES = {"api", "schemas", "consumers", "domain", "commands", "projection", "que
 OWN_WORDS = {
     # Arithmetic that features share, and how rows of any of them get into tables.
     "analytics/rollups": {"histogram", "hours", "upserts"},
+    # What makes a password's hash is neither a decision nor SQL: it takes a core and its time, so it has threads.
+    "content/credentials": {"hashing"},
+    # An index of its own: what items are found by, where their bits are, and how those are read and written.
+    "content/search": {"arrays", "folding", "keys", "matches", "segments", "terms", "upkeep"},
     # Which counters there are and what moves them: arithmetic that recording, changing and showing rest on.
     "content/interactions": {"counting"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.

@@ -67,6 +67,9 @@ def known(stack) -> Known:
         "sha256": [image],
         "route": ["/api/v1/generation-jobs"],
         "/api/v1/generation-jobs/{id}/cancel:id": job_to_cancel,
+        # Those of whom everything is asked stay active.
+        "/api/v1/users/{id}:id": stack.user,
+        "/api/v1/users/{id}/status:id": stack.user,
         "POST /api/v1/generation-jobs/{id}/cancel": [{"reason": "It takes too long."}],
         "POST /api/v1/images": [png("black")],
     }

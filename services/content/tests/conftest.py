@@ -45,6 +45,13 @@ class Gallery:
         answer: dict[str, Any] = response.json()
         return answer
 
+    async def put(self, path: str, body: Any) -> dict[str, Any]:
+        """The body of a 200."""
+        response = await self.client.put(f"/api/v1{path}", json=body)
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
     async def user(self, username: str | None = None, **more: Any) -> str:
         """The id of a new user."""
         username = username or f"user-{uuid4().hex[:8]}"

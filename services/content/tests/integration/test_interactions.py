@@ -141,8 +141,7 @@ async def test_who_is_not_active_does_nothing(gallery) -> None:
     ada = await gallery.user()
     item = await gallery.item(ada)
     bob = await gallery.user()
-    async with gallery.platform.database("content") as database, database.transaction() as connection:
-        await connection.exec_driver_sql(f"UPDATE users SET is_active = false WHERE id = '{bob}'")
+    await gallery.put(f"/users/{bob}", {"is_active": False})
 
     body = {"user_id": bob, "content_item_id": item["id"], "interaction_type": "view"}
     answers = [

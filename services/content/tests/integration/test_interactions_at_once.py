@@ -10,7 +10,6 @@ from genonaut.content.interactions import commands
 from genonaut.content.interactions.counting import STRIPES, TYPES, stripe_of_item, stripe_of_user
 from genonaut.content.interactions.domain import Draft, Facts
 from genonaut.content.interactions.projection import interactions_projection
-from genonaut.contracts.content import ItemMadePrivate, ItemMadePublic
 from genonaut.platform import database
 from genonaut.platform.replay import Rebuild
 from genonaut.platform.trouble import is_conflict, sqlstate
@@ -95,10 +94,10 @@ class Crowd:
 
     async def privacy(self) -> None:
         """The first item becomes private, public, private …"""
-        for version in range(1, 11):
-            event = (ItemMadePrivate if version % 2 else ItemMadePublic)(item_id=self.items[0])
-            async with self.gallery.runtime.database.transaction() as connection:
-                await self.gallery.runtime.store.append(connection, "item", str(self.items[0]), version, [event])
+        for number in range(10):
+            path = f"/api/v1/content/{self.items[0]}?user_id={self.users[0]}"
+            answer = await self.gallery.client.put(path, json={"is_private": number % 2 == 0})
+            assert answer.status_code == 200, answer.text
 
 
 async def test_a_crowd_is_counted_whole_and_never_stuck_in_a_circle(gallery, monkeypatch) -> None:

@@ -1,12 +1,14 @@
 """What each event does to the tables: given these events, then exactly these rows."""
 
+import asyncio
+import random
 from itertools import permutations
 from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Table
+from sqlalchemy import Table, select
 from sqlalchemy.exc import IntegrityError
 
 from genonaut.content.images.projection import images_projection
@@ -26,24 +28,43 @@ from genonaut.content.interactions.tables import (
 )
 from genonaut.content.items.projection import items_projection
 from genonaut.content.items.tables import items
+from genonaut.content.jobs.projection import jobs_projection
+from genonaut.content.jobs.tables import user_job_counts, user_jobs
 from genonaut.content.tags.projection import tags_projection
 from genonaut.content.tags.tables import tag_parents, tags
 from genonaut.content.users.projection import users_projection
 from genonaut.content.users.tables import users
 from genonaut.contracts.content import (
     ImageUploaded,
+    ImpliedTag,
     InteractionChanged,
     InteractionDeleted,
     InteractionRecorded,
     ItemCreated,
     ItemDeleted,
+    ItemEdited,
     ItemMadePrivate,
     ItemMadePublic,
+    ItemQualityChanged,
+    ItemRetagged,
+    ItemTagsImplied,
     TagCreated,
     TagParentAdded,
     TagPublished,
+    UserActivated,
+    UserDeactivated,
     UserPreferencesChanged,
+    UserProfileChanged,
     UserRegistered,
+)
+from genonaut.contracts.generation import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobRequested,
+    JobRequeued,
+    JobStarted,
+    SamplerParams,
 )
 from genonaut.contracts.images import StoredImage
 from genonaut.testkit.projections import at, minute
@@ -104,6 +125,139 @@ async def test_a_user_name_or_an_address_that_is_taken_is_refused(tables) -> Non
             await tables.given(users_projection, at(2, event))
 
     assert await tables.rows(users) == [user(ADA, "Ada", created_at=minute(1), updated_at=minute(1))]
+
+
+async def test_a_change_of_name_address_or_activity_changes_what_it_names_and_nothing_else(tables) -> None:
+    await tables.given(users_projection, at(1, registered(ADA, "Ada", theme="dark")), at(2, registered(BOB, "bob")))
+    ada = user(ADA, "Ada", created_at=minute(1), updated_at=minute(1), theme="dark")
+    bob = user(BOB, "bob", created_at=minute(2), updated_at=minute(2))
+    assert await tables.rows(users) == [ada, bob]
+
+    for event, change in (
+        (UserProfileChanged(user_id=ADA, username="Eve"), {"username": "Eve"}),
+        (UserProfileChanged(user_id=ADA, email="eve@example.org"), {"email": "eve@example.org"}),
+        (UserDeactivated(user_id=ADA), {"is_active": False}),
+        (UserActivated(user_id=ADA), {"is_active": True}),
+    ):
+        number = ada["updated_at"].minute + 2
+        await tables.given(users_projection, at(number, event))
+        ada |= change | {"updated_at": minute(number)}
+        assert await tables.rows(users) == [ada, bob]
+
+
+async def test_a_name_that_was_left_may_be_taken_and_a_taken_one_may_not(tables) -> None:
+    await tables.given(users_projection, at(1, registered(ADA, "ada")), at(2, registered(BOB, "bob")))
+    takes = at(4, UserProfileChanged(user_id=BOB, username="ADA"))
+    with pytest.raises(IntegrityError, match="ix_users_username"):
+        await tables.given(users_projection, takes)
+
+    await tables.given(users_projection, at(3, UserProfileChanged(user_id=ADA, username="eve")), takes)
+
+    assert [row["username"] for row in await tables.rows(users)] == ["eve", "ADA"]
+
+
+def job_events(job_id, user_id, *, is_private=False):
+    """Each of them by a word."""
+    of = {"job_id": job_id, "user_id": user_id}
+    return {
+        "requested": JobRequested(
+            **of,
+            job_type="image_generation",
+            prompt="a lighthouse",
+            checkpoint_model="model",
+            width=64,
+            height=64,
+            batch_size=1,
+            sampler_params=SamplerParams(seed=1),
+            is_private=is_private,
+        ),
+        "started": JobStarted(**of, attempt=1, worker="gpu-1", comfyui_prompt_id=UUID(int=9), queue_wait_ms=5),
+        "requeued": JobRequeued(**of, attempt=1, reason="worker_lost"),
+        "completed": JobCompleted(
+            **of,
+            attempt=1,
+            images=[PICTURE],
+            generation_ms=5,
+            title="A lighthouse",
+            prompt="a lighthouse",
+            is_private=is_private,
+            checkpoint_model="model",
+        ),
+        "failed": JobFailed(
+            **of, attempt=1, error_type="x", error_message="x", generation_ms=5, checkpoint_model="model"
+        ),
+        "cancelled": JobCancelled(**of, attempt=1, reason="", checkpoint_model="model"),
+    }
+
+
+def job_story(job_id, user_id, *words, is_private=False):
+    events = job_events(job_id, user_id, is_private=is_private)
+    return [at(number, events[word], subject=job_id) for number, word in enumerate(words, start=1)]
+
+
+def job_counts(user_id, *, is_private, **counts):
+    none = dict.fromkeys(("pending", "running", "completed", "failed", "cancelled"), 0)
+    return {"user_id": user_id, "is_private": is_private, **none, **counts}
+
+
+STORIES = [
+    *job_story(1, ADA, "requested"),
+    *job_story(2, ADA, "requested", "started"),
+    *job_story(3, ADA, "requested", "started", "requeued"),
+    *job_story(4, ADA, "requested", "started", "requeued", "started", "completed", is_private=True),
+    *job_story(5, ADA, "requested", "cancelled"),
+    *job_story(6, BOB, "requested", "started", "failed"),
+    *job_story(7, BOB, "requested", "started", "completed"),
+]
+COUNTED = [
+    job_counts(ADA, is_private=False, pending=2, running=1, cancelled=1),
+    job_counts(ADA, is_private=True, completed=1),
+    job_counts(BOB, is_private=False, completed=1, failed=1),
+]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_job_counts_once_in_its_latest_state_in_whatever_order_and_batches_it_is_heard(tables, seed) -> None:
+    choose = random.Random(seed)
+    heard = [*STORIES, *choose.choices(STORIES, k=seed)]
+    if seed:
+        choose.shuffle(heard)
+    while heard:
+        size = choose.choice([1, 2, 5, len(heard)])
+        await tables.given(jobs_projection, *heard[:size])
+        heard = heard[size:]
+
+    assert await tables.rows(user_job_counts) == COUNTED
+    assert [(row["job_id"], row["status"], row["sequence"]) for row in await tables.rows(user_jobs)] == [
+        *[(1, "pending", 1), (2, "running", 2), (3, "pending", 3), (4, "completed", 5), (5, "cancelled", 2)],
+        *[(6, "failed", 3), (7, "completed", 3)],
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_processes_that_hear_of_the_same_jobs_at_once_count_them_once(gallery, seed) -> None:
+    choose, database = random.Random(seed), gallery.runtime.database
+
+    async def hear() -> None:
+        heard = choose.sample(STORIES, k=len(STORIES))
+        for start in range(0, len(heard), 4):
+            batch = heard[start : start + 4]
+            await database.transact(lambda connection, batch=batch: jobs_projection.apply(connection, batch))
+
+    await asyncio.gather(*(hear() for _ in range(6)))
+
+    async with database.reading() as connection:
+        rows = await connection.execute(select(user_job_counts).order_by(*user_job_counts.primary_key))
+        assert [dict(row) for row in rows.mappings()] == COUNTED
+
+
+async def test_a_job_of_which_nobody_has_said_whether_it_is_private_is_not_counted(tables) -> None:
+    requested, started = job_story(1, ADA, "requested", "started")
+    await tables.given(jobs_projection, started)
+    assert await tables.rows(user_job_counts) == []
+
+    await tables.given(jobs_projection, requested)
+    assert await tables.rows(user_job_counts) == [job_counts(ADA, is_private=False, running=1)]
 
 
 def tag(tag_id, slug, *, is_private=False, created_at, updated_at):
@@ -225,7 +379,6 @@ async def test_an_item_is_what_its_event_says(tables) -> None:
             "prompt": "Fog,\n DUSK",
             "creator_id": ADA,
             "item_metadata": {"steps": 28, "loras": []},
-            "tag_ids": [SEA, SKY],
             "quality_score": 0.75,
             "is_private": True,
             "path_thumb": f"/api/v1/images/{'a' * 64}?size=300",
@@ -245,7 +398,6 @@ async def test_an_item_is_what_its_event_says(tables) -> None:
             "prompt": "a lighthouse",
             "creator_id": BOB,
             "item_metadata": {},
-            "tag_ids": [],
             "quality_score": 0.5,
             "is_private": False,
             "path_thumb": None,
@@ -369,3 +521,40 @@ async def test_what_was_done_with_an_item_goes_where_the_item_goes(tables) -> No
 
     await tables.given(interactions_projection, at(5, ItemMadePublic(item_id=7)))
     assert [await tables.rows(table) for table in names] == public
+
+
+async def test_an_item_is_changed_as_its_events_say_and_is_as_new_as_the_last_of_them(tables) -> None:
+    await tables.given(
+        items_projection,
+        at(1, item_created(7, item_metadata={"a": 1})),
+        at(2, ItemEdited(item_id=7, changes={"title": "The SEA", "item_metadata": {"b": 2}, "content_data": "kept"})),
+        at(3, ItemQualityChanged(item_id=7, quality_score=0.25)),
+        at(4, ItemMadePrivate(item_id=7)),
+    )
+    (row,) = await tables.rows(items)
+    assert (row["title"], row["item_metadata"], row["content_data"]) == ("The SEA", {"b": 2}, "kept")
+    assert (row["search_text"], row["quality_score"], row["is_private"]) == ("the sea\na lighthouse", 0.25, True)
+    assert (row["created_at"], row["updated_at"]) == (minute(1), minute(4))
+
+    await tables.given(items_projection, at(5, ItemMadePublic(item_id=7)))
+    (row,) = await tables.rows(items)
+    assert (row["is_private"], row["updated_at"]) == (False, minute(5))
+
+
+async def test_an_item_is_as_new_as_its_tags(tables) -> None:
+    await tables.given(
+        items_projection,
+        at(1, item_created(7)),
+        at(2, item_created(8)),
+        at(3, ItemRetagged(item_id=7, tag_ids=[SEA])),
+        at(4, ItemTagsImplied(item_id=8, implied=[ImpliedTag(tag_id=SKY, because_of=SEA)])),
+    )
+
+    assert [row["updated_at"] for row in await tables.rows(items)] == [minute(3), minute(4)]
+
+
+async def test_a_deleted_item_is_gone(tables) -> None:
+    await tables.given(items_projection, at(1, item_created(7)), at(2, item_created(8)))
+    await tables.given(items_projection, at(3, ItemDeleted(item_id=7, creator_id=ADA)))
+
+    assert [row["id"] for row in await tables.rows(items)] == [8]

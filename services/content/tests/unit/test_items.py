@@ -6,7 +6,16 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from genonaut.content.items.domain import ITEM, Create, Draft, InactiveCreatorError, Item, JobImage, searchable
+from genonaut.content.items.domain import (
+    ITEM,
+    Create,
+    Draft,
+    InactiveCreatorError,
+    Item,
+    JobImage,
+    Tagging,
+    searchable,
+)
 from genonaut.content.items.schemas import NewItem
 from genonaut.contracts import Event
 from genonaut.contracts.content import ItemCreated
@@ -35,7 +44,7 @@ def given(*events: Event) -> Item:
 
 
 def test_a_draft_becomes_an_item() -> None:
-    events = ITEM.decide(Create(42, DRAFT, [TAG], creator_is_active=True), given())
+    events = ITEM.decide(Create(42, DRAFT, Tagging([TAG]), creator_is_active=True), given())
 
     assert events == [
         ItemCreated(
@@ -45,7 +54,7 @@ def test_a_draft_becomes_an_item() -> None:
 
 
 def test_an_item_of_a_job_says_which_of_its_images_it_is() -> None:
-    (event,) = ITEM.decide(Create(42, OF_A_JOB, [], creator_is_active=True), given())
+    (event,) = ITEM.decide(Create(42, OF_A_JOB, Tagging(), creator_is_active=True), given())
 
     assert isinstance(event, ItemCreated)
     assert (event.job_id, event.image_index, event.image_count) == (7, 1, 2)
@@ -53,18 +62,18 @@ def test_an_item_of_a_job_says_which_of_its_images_it_is() -> None:
 
 
 def test_an_item_is_created_once() -> None:
-    (event,) = ITEM.decide(Create(42, DRAFT, [], creator_is_active=True), given())
+    (event,) = ITEM.decide(Create(42, DRAFT, Tagging(), creator_is_active=True), given())
 
-    assert ITEM.decide(Create(42, DRAFT, [], creator_is_active=True), given(event)) == []
+    assert ITEM.decide(Create(42, DRAFT, Tagging(), creator_is_active=True), given(event)) == []
 
 
 def test_an_inactive_user_creates_nothing() -> None:
     with pytest.raises(InactiveCreatorError):
-        ITEM.decide(Create(42, DRAFT, [], creator_is_active=False), given())
+        ITEM.decide(Create(42, DRAFT, Tagging(), creator_is_active=False), given())
 
 
 def test_a_job_that_was_accepted_is_published_even_if_its_user_is_inactive_by_now() -> None:
-    assert len(ITEM.decide(Create(42, OF_A_JOB, [], creator_is_active=False), given())) == 1
+    assert len(ITEM.decide(Create(42, OF_A_JOB, Tagging(), creator_is_active=False), given())) == 1
 
 
 def test_what_is_searched_has_no_case_and_single_spaces() -> None:

@@ -4,7 +4,8 @@ from itertools import combinations
 
 import pytest
 
-from genonaut.content.unified.domain import Scope, UnknownWordError, ViewerNeededError, phrases, scopes
+from genonaut.content.search.domain import Scope, phrases
+from genonaut.content.unified.domain import UnknownWordError, ViewerNeededError, scopes
 
 COMBINATIONS = {
     "user-regular": Scope("items", "user"),

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from genonaut.testkit.problems import faults_of
 from genonaut.testkit.waiting import eventually
@@ -454,6 +455,44 @@ async def test_what_is_not_public_is_not_there(front, upstream, path: str) -> No
     assert upstream.seen == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/internal/v1/credentials/verify"),
+        ("POST", "/internal/v1/credentials/verify/"),
+        ("PUT", "/internal/v1/users/6f/password"),
+        ("POST", "/INTERNAL/v1/credentials/verify"),
+        ("POST", "/%69nternal/v1/credentials/verify"),
+    ],
+)
+async def test_passwords_are_neither_set_nor_verified_for_strangers(front, upstream, method: str, path: str) -> None:
+    async with front.client.request(
+        method, URL(f"{front.url}{path}", encoded=True), json={"login": "ada", "password": "correct horse"}
+    ) as response:
+        assert response.status == 404
+        await problem_of(response)
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/users/../../../internal/v1/credentials/verify",
+        "/api/v1/users/%2e%2e/%2e%2e/%2e%2e/internal/v1/credentials/verify",
+        "/api/v1/users/..%2f..%2f..%2finternal/v1/credentials/verify",
+        "//internal/v1/credentials/verify",
+    ],
+)
+async def test_nobody_gets_to_passwords_in_a_roundabout_way(front, upstream, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(front.url.rpartition(":")[2]))
+    body = b'{"login":"ada","password":"correct horse"}'
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+    assert (await reader.read()).startswith(b"HTTP/1.1 400")
+    assert upstream.seen == []
+    writer.close()
+
+
 async def test_with_and_without_trailing_slash(front, upstream) -> None:
     for path in ("/api/v1/content", "/api/v1/content/"):
         async with front.get(path, allow_redirects=False) as response:
@@ -462,8 +501,6 @@ async def test_with_and_without_trailing_slash(front, upstream) -> None:
 
 
 async def test_encoded_characters_stay_as_they_are(front, upstream) -> None:
-    from yarl import URL
-
     url = URL(f"{front.url}/api/v1/tags/by-name/caf%C3%A9%20%26%3Fx?q=%2e%2e%2F", encoded=True)
     async with front.client.get(url) as response:
         assert response.status == 200

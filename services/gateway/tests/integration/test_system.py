@@ -111,7 +111,9 @@ def document(*paths: str, schema: dict[str, Any] | None = None) -> dict[str, Any
 
 async def test_one_document_of_all_public_paths(front_of, upstream, reply) -> None:
     upstream.answers["/openapi.json"] = reply(
-        document("/api/v1/content/{id}", "/api/v1/users/{id}/generation-jobs", "/ready", "/internal/x")
+        document(
+            "/api/v1/content/{id}", "/api/v1/users/{id}/generation-jobs", "/ready", "/internal/v1/credentials/verify"
+        )
     )
     async with front_of({"": upstream.url}) as front:
         async with front.get("/openapi.json") as response:

@@ -30,6 +30,8 @@ from genonaut.platform.http.problems import BadRequestError
         ("/", None),
         ("/docs", None),
         ("/internal/jobs/7/events", None),
+        ("/internal/v1/credentials/verify", None),
+        ("/internal/v1/users/6f/password", None),
         ("/metrics", None),
         ("/ready", None),
         ("/health", None),

@@ -10,9 +10,9 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from genonaut.contracts import Event
-from genonaut.contracts.content import ItemCreated, UserRegistered
+from genonaut.contracts.content import ItemCreated, UserActivated, UserDeactivated, UserRegistered
 from genonaut.contracts.images import StoredImage
-from genonaut.contracts.streams import stream_of
+from genonaut.contracts.streams import GENERATION_USERS, stream_of
 from genonaut.generation.jobs.domain import JOB, AbandonJob, Command, CompleteAttempt, GiveUpAttempt, StartAttempt
 from genonaut.generation.service import service
 from genonaut.platform.bus import Message
@@ -24,8 +24,8 @@ from genonaut.testkit.waiting import eventually
 JOBS = "/api/v1/generation-jobs"
 
 
-def recorded(event: Event, subject: object) -> Recorded:
-    return Recorded(event, enveloped(event, subject))
+def recorded(event: Event, subject: object, sequence: int = 1) -> Recorded:
+    return Recorded(event, enveloped(event, subject, sequence=sequence))
 
 
 def item_created(job_id: int | None, item_id: int, *, index: int, count: int) -> ItemCreated:
@@ -53,9 +53,9 @@ class World:
         assert self.running, "the test needs the fixture `running`"
         return self.running
 
-    async def say(self, event: Event, subject: object) -> None:
+    async def say(self, event: Event, subject: object, sequence: int = 1) -> None:
         """State an event of another service on the bus."""
-        envelope = recorded(event, subject).envelope
+        envelope = recorded(event, subject, sequence).envelope
         stream = stream_of(envelope.type)
         address = stream.subject(envelope.type, envelope.subject)
         await self.platform.bus.publish(stream.name, [Message(address, envelope.to_json(), str(envelope.id))])
@@ -67,6 +67,15 @@ class World:
         known = "SELECT 1 FROM known_users WHERE user_id = :user_id"
         await eventually(lambda: self.rows(known, user_id=user_id), reason="the user did not become known")
         return user_id
+
+    async def deactivate(self, user_id: UUID, sequence: int = 2) -> None:
+        """As the `sequence`-th thing that is said of the user, and heard of."""
+        await self.say(UserDeactivated(user_id=user_id), user_id, sequence)
+        await self.platform.settled(GENERATION_USERS)
+
+    async def activate(self, user_id: UUID, sequence: int = 3) -> None:
+        """The same, not yet heard of."""
+        await self.say(UserActivated(user_id=user_id), user_id, sequence)
 
     async def item(self, job_id: int | None, item_id: int, *, index: int = 0, count: int = 1) -> None:
         await self.say(item_created(job_id, item_id, index=index, count=count), item_id)

@@ -1,11 +1,12 @@
 """What each event does to the tables: given these events, then exactly these rows."""
 
+from itertools import permutations
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
-from genonaut.contracts.content import UserRegistered
+from genonaut.contracts.content import UserActivated, UserDeactivated, UserRegistered
 from genonaut.contracts.generation import (
     JobCancelled,
     JobCompleted,
@@ -182,13 +183,41 @@ async def test_an_event_changes_what_it_says_of_its_own_job_and_nothing_else(tab
     assert await tables.rows(jobs) == [row, another]
 
 
+def registered(user_id, username) -> UserRegistered:
+    return UserRegistered(number=1, user_id=user_id, username=username, email=f"{username}@example.org")
+
+
 async def test_a_user_is_known_since_registering_however_often_that_is_heard(tables) -> None:
-    ada = at(1, UserRegistered(number=1, user_id=ADA, username="ada", email="ada@example.org"))
-    bob = at(2, UserRegistered(number=1, user_id=BOB, username="bob", email="bob@example.org"))
+    ada, bob = at(1, registered(ADA, "ada")), at(2, registered(BOB, "bob"))
 
     for heard in ([bob, ada], [ada, bob, bob]):
         await tables.given(users_projection, *heard)
         assert await tables.rows(known_users) == [
-            {"user_id": ADA, "registered_at": minute(1)},
-            {"user_id": BOB, "registered_at": minute(2)},
+            {"user_id": ADA, "registered_at": minute(1), "is_active": True, "decided_by": 1},
+            {"user_id": BOB, "registered_at": minute(2), "is_active": True, "decided_by": 2},
         ]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=lambda order: "".join(map(str, order)))
+async def test_a_user_is_as_active_as_the_latest_of_their_events_says(tables, order) -> None:
+    story = [
+        at(1, registered(ADA, "ada")),
+        at(2, UserDeactivated(user_id=ADA)),
+        at(3, UserActivated(user_id=ADA)),
+        at(4, UserDeactivated(user_id=ADA)),
+    ]
+    heard = [story[place] for place in order]
+
+    await tables.given(users_projection, *heard, *heard)
+
+    assert await tables.rows(known_users) == [
+        {"user_id": ADA, "registered_at": minute(1), "is_active": False, "decided_by": 4}
+    ]
+
+
+async def test_a_user_of_whom_later_news_has_come_first_is_known(tables) -> None:
+    await tables.given(users_projection, at(3, UserActivated(user_id=ADA)))
+
+    assert await tables.rows(known_users) == [
+        {"user_id": ADA, "registered_at": None, "is_active": True, "decided_by": 3}
+    ]

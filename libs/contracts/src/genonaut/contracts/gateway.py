@@ -7,7 +7,12 @@ from pydantic import Field
 
 from genonaut.contracts.event import Event
 
-FREE_TEXT = frozenset({"search_term", "search", "query", "q", "prompt", "username", "email", "reason"})
+FREE_TEXT = frozenset(
+    {
+        *("search_term", "search", "query", "q", "prompt", "reason"),
+        *("username", "email", "preference_key", "preference_value"),
+    }
+)
 """Query parameters that hold what somebody typed. What it was is nobody's business, and never the same twice."""
 ANY_VALUE = "*"
 """Stands for such a value."""

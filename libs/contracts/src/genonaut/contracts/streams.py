@@ -6,7 +6,13 @@ The provisioning step makes the bus look like this page; services declare nothin
 from dataclasses import dataclass
 from datetime import timedelta
 
-from genonaut.contracts.content import ItemCreated, UserPreferencesChanged, UserRegistered
+from genonaut.contracts.content import (
+    ItemCreated,
+    UserActivated,
+    UserDeactivated,
+    UserPreferencesChanged,
+    UserRegistered,
+)
 from genonaut.contracts.event import Event
 from genonaut.contracts.gateway import RequestServed
 from genonaut.contracts.generation import (
@@ -15,6 +21,7 @@ from genonaut.contracts.generation import (
     JobFailed,
     JobPublished,
     JobRequested,
+    JobRequeued,
     JobStarted,
 )
 
@@ -118,7 +125,15 @@ class Durable:
 
 
 CONTENT_JOBS = Durable(name="content-jobs", stream=GENERATION, events=(JobCompleted,))
-GENERATION_USERS = Durable(name="generation-users", stream=CONTENT, events=(UserRegistered,))
+CONTENT_JOB_COUNTS = Durable(
+    name="content-job-counts",
+    stream=GENERATION,
+    events=(JobRequested, JobStarted, JobRequeued, JobCompleted, JobFailed, JobCancelled),
+    max_ack_pending=4096,
+)
+GENERATION_USERS = Durable(
+    name="generation-users", stream=CONTENT, events=(UserRegistered, UserActivated, UserDeactivated)
+)
 GENERATION_ITEMS = Durable(name="generation-items", stream=CONTENT, events=(ItemCreated,))
 GENERATION_DRIVERS = Durable(name="generation-drivers", stream=GENERATION_WORK, events=(JobRequested,))
 NOTIFICATIONS_RECIPIENTS = Durable(
@@ -137,6 +152,7 @@ ANALYTICS_GENERATION = Durable(
 
 DURABLES = (
     CONTENT_JOBS,
+    CONTENT_JOB_COUNTS,
     GENERATION_USERS,
     GENERATION_ITEMS,
     GENERATION_DRIVERS,

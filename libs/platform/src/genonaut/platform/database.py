@@ -5,7 +5,7 @@ import random
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -115,6 +115,13 @@ class Database:
             yield connection
         finally:
             await connection.close()
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the pool as the driver's own, in no transaction: for what is asked often, or moves much."""
+        async with self._connected() as connection:
+            raw = await connection.get_raw_connection()
+            yield cast("asyncpg.Connection", raw.driver_connection)
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed.

@@ -4,13 +4,14 @@
 decides again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import RowMapping, text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, RowMapping, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +29,28 @@ MAX_EVENT_BYTES = 1_000_000
 
 A server takes messages of 1 MiB unless it is told otherwise; the envelope and the headers want some of that.
 """
+
+
+LOG = Table(
+    "events",
+    MetaData(),
+    Column("position", BigInteger, primary_key=True),
+    Column("id", Uuid, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("dataversion", Integer, nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("causation_id", Uuid),
+    Column("traceparent", Text),
+    Column("data", JSONB, nullable=False),
+)
+"""A service's log, for those who show some of it. `EventStore` appends to it and loads from it."""
+
+
+Row = RowMapping | Mapping[str, Any]
+"""Of `events`, whole."""
 
 
 @dataclass(frozen=True)
@@ -211,12 +234,12 @@ def _json(envelope: Envelope) -> str:
     return data.decode()
 
 
-def to_recorded(row: RowMapping, source: str) -> Recorded:
+def to_recorded(row: Row, source: str) -> Recorded:
     """A row of `events` as the event it is. Raises UndecodableError for one that these contracts do not know."""
     return Recorded.of(to_envelope(row, source), row["traceparent"])
 
 
-def to_envelope(row: RowMapping, source: str) -> Envelope:
+def to_envelope(row: Row, source: str) -> Envelope:
     return Envelope.model_construct(
         specversion="1.0",
         id=row["id"],

@@ -46,6 +46,9 @@ SERVICES = ("content", "generation", "analytics", "notifications")
 KEPT = {"events": "UPDATE, DELETE", "schema_version": "INSERT, UPDATE, DELETE"}
 """By table of a service: what is the owner's alone. The log is the truth, and the revision is what migrations go by."""
 
+UNSEEN = ("credentials",)
+"""Tables that are their service's alone: who may look at all others, or work on them, has no need of hashes."""
+
 
 class ProvisioningError(ExpectedError):
     """A server is unfit; the message says which and what to do."""
@@ -142,6 +145,9 @@ async def _ensure_schema(connection: asyncpg.Connection, service: str) -> None:
             # Those that do not exist yet get the default privileges when they are made, and lose these by a migration.
             if await connection.fetchval("SELECT to_regclass($1)", f"{service}.{table}"):
                 await connection.execute(f"REVOKE {rights} ON {service}.{table} FROM {writers}")
+        for table in UNSEEN:
+            if await connection.fetchval("SELECT to_regclass($1)", f"{service}.{table}"):
+                await connection.execute(f"REVOKE ALL ON {service}.{table} FROM genonaut_rw, genonaut_ro")
 
 
 def _dsn(url: URL) -> str:

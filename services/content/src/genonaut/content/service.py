@@ -1,5 +1,7 @@
 """The content service, wired."""
 
+from genonaut.content.browsing.api import auto_lists, regular_lists
+from genonaut.content.credentials.api import router as credentials_router
 from genonaut.content.images.api import MAX_UPLOAD_BYTES
 from genonaut.content.images.api import PREFIX as IMAGES
 from genonaut.content.images.api import router as images_router
@@ -10,6 +12,9 @@ from genonaut.content.interactions.projection import interactions_projection
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
 from genonaut.content.items.projection import items_projection
+from genonaut.content.jobs.projection import jobs_projection
+from genonaut.content.search.projection import search_projection
+from genonaut.content.search.upkeep import keep_folded
 from genonaut.content.settings import ContentSettings
 from genonaut.content.tags.api import router as tags_router
 from genonaut.content.tags.projection import tags_projection
@@ -26,15 +31,27 @@ service = Service(
     summary="Users, tags, images, the items of the gallery, and what people do with them.",
     routers=[
         users_router,
+        credentials_router,
         tags_router,
         images_router,
-        unified_router,  # before the items: its words are no ids
+        unified_router,
+        regular_lists,  # before the items: their words are no ids
+        auto_lists,
         regular_router,
         auto_router,
         interactions_router,
         user_interactions_router,
     ],
-    projections=[users_projection, tags_projection, images_projection, items_projection, interactions_projection],
-    consumers=[Consumer.react(CONTENT_JOBS, publish)],
+    projections=[
+        users_projection,
+        tags_projection,
+        images_projection,
+        items_projection,
+        search_projection,
+        interactions_projection,
+        jobs_projection,
+    ],
+    background=[keep_folded],
+    consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )

@@ -43,7 +43,7 @@ class GenerationSettings(ServiceSettings):
     """After how long without a sign of life of its driver a running job may be taken up by another."""
 
     user_wait_seconds: float = Field(default=3, ge=0)
-    """How long a new job may wait for the news of a user who has just been registered."""
+    """How long a new job may wait for the news of a user who has just been registered, or activated again."""
     sweep_seconds: Seconds = 30
     """Between two looks for jobs that nobody will come for."""
     orphan_seconds: Seconds = 60

@@ -11,7 +11,7 @@ from genonaut.contracts.content import UserRegistered
 from genonaut.contracts.generation import JobCancelled, JobRequested
 from genonaut.contracts.streams import GENERATION_USERS
 from genonaut.generation.service import service
-from genonaut.generation.users.queries import is_known
+from genonaut.generation.users.queries import standing
 from genonaut.testkit.waiting import eventually
 
 JOBS = "/api/v1/generation-jobs"
@@ -139,7 +139,7 @@ async def test_waiting_for_a_user_who_does_not_exist_asks_the_database_a_few_tim
         return reading()
 
     monkeypatch.setattr(database, "reading", counted)
-    assert not await is_known(database, uuid4(), within=1)
+    assert await standing(database, uuid4(), hoped={"active"}, within=1) == "unknown"
     assert 3 <= len(looks) <= 7
 
 
@@ -165,6 +165,48 @@ async def test_a_bad_wish_is_refused(world) -> None:
 async def test_an_unknown_user_is_refused(world) -> None:
     response = await world.api.client.post(JOBS, json={"user_id": str(uuid4()), "prompt": "x"})
     assert_problem(response, 422, "VALIDATION_ERROR", "body", "user_id")
+
+
+async def test_a_user_who_is_not_active_is_refused_and_sees_what_they_have(world) -> None:
+    user_id = await world.register()
+    job = await world.ask(user_id=user_id)
+    await world.deactivate(user_id)
+
+    response = await world.api.client.post(JOBS, json={"user_id": str(user_id), "prompt": "x"})
+
+    assert_problem(response, 422, "VALIDATION_ERROR", "body", "user_id")
+    assert await world.rows("SELECT id FROM generation_jobs") == [(job["id"],)]
+    listed = (await world.api.client.get(f"/api/v1/users/{user_id}/generation-jobs")).json()
+    assert [each["id"] for each in listed["items"]] == [job["id"]]
+    assert (await world.cancel(job["id"]))["status"] == "cancelled"
+
+
+async def test_a_user_who_has_just_been_activated_again_need_not_wait(world) -> None:
+    user_id = await world.register()
+    await world.deactivate(user_id)
+    async with world.platform.running(service, user_wait_seconds=30) as running:
+        asking = asyncio.create_task(running.client.post(JOBS, json={"user_id": str(user_id), "prompt": "x"}))
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+
+        await world.activate(user_id)
+
+        assert (await asking).status_code == 201
+
+
+async def test_nobody_is_called_inactive_on_news_that_is_held_up(world) -> None:
+    bus, user_id = world.platform.bus, await world.register()
+    await world.deactivate(user_id)
+    soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    await bus.jetstream.pause_consumer("CONTENT", GENERATION_USERS.name, soon)
+    await world.activate(user_id)
+
+    response = await world.api.client.post(JOBS, json={"user_id": str(user_id), "prompt": "x"})
+
+    assert_problem(response, 503, "UNAVAILABLE")
+    await bus.jetstream.resume_consumer("CONTENT", GENERATION_USERS.name)
+    await eventually(lambda: bus.is_caught_up(GENERATION_USERS))
+    assert (await world.ask(user_id=user_id))["status"] == "pending"
 
 
 JSON = "application/json"

@@ -31,6 +31,10 @@ async def history(world) -> None:
     published = await world.completed(images=1)
     await world.item(published, 7)
     await world.published(published)
+    gone = await world.register()
+    await world.deactivate(gone)
+    await world.activate(gone)
+    await world.deactivate(gone, sequence=4)
 
 
 @pytest.mark.parametrize("projection", [jobs_projection, users_projection], ids=lambda projection: projection.name)
@@ -49,6 +53,7 @@ async def test_rebuilt_equals_live(world, rebuild, projection) -> None:
         (jobs_projection, "UPDATE generation_jobs SET status = 'pending' WHERE id = 2"),
         (jobs_projection, "DELETE FROM generation_jobs WHERE id = 7"),
         (users_projection, "DELETE FROM known_users"),
+        (users_projection, "UPDATE known_users SET is_active = true"),
     ],
 )
 async def test_damage_is_found_and_mended(world, rebuild, projection, damage) -> None:

@@ -32,8 +32,8 @@ class Position:
     """None for a row whose sort value is NULL."""
     key: Any
     backward: bool = False
-    rank: int = 0
-    """How many rows came before it when this was written."""
+    ahead: int | None = None
+    """How many rows came before it when the cursor was written, where counting them anew would cost too much."""
 
 
 class Cursors:
@@ -45,7 +45,7 @@ class Cursors:
 
     def write(self, position: Position, *, asked: str) -> str:
         """`asked` is what the list was asked for; reading takes the same."""
-        payload = orjson.dumps([_tagged(position.value), _tagged(position.key), int(position.backward), position.rank])
+        payload = orjson.dumps([_tagged(position.value), _tagged(position.key), int(position.backward), position.ahead])
         return self._sealed(payload, asked)
 
     def read(self, cursor: str, *, asked: str) -> Position:
@@ -58,8 +58,8 @@ class Cursors:
         # Compared as text: base64 has spare bits, and a cursor has exactly one spelling.
         if not hmac.compare_digest(self._sealed(payload, asked), cursor):
             raise InvalidCursorError("the signature does not fit")
-        value, key, backward, *rank = orjson.loads(payload)  # cursors of before ranks are in use for a while
-        return Position(_untagged(*value), _untagged(*key), bool(backward), *rank)
+        value, key, backward, ahead = orjson.loads(payload)
+        return Position(_untagged(*value), _untagged(*key), bool(backward), ahead)
 
     def _sealed(self, payload: bytes, asked: str) -> str:
         context = sha256(asked.encode("utf-8", "surrogatepass")).digest()

@@ -12,6 +12,7 @@ any depth. Rows without a sort value come last in both orders, and a plain index
 both. `total` is exact.
 """
 
+import hashlib
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ class ListBody(BaseModel, Generic[T]):
 class ListQuery:
     """Which page of a list is wanted. Made by the dependency of `list_query`."""
 
+    sort: str
+    """The name of `column` among the sorts."""
     column: ColumnElement[Any]
     key: ColumnElement[Any]
     descending: bool
@@ -101,8 +104,57 @@ class ListQuery:
     asked: str
     """Path, filters and sort: what a cursor is bound to."""
 
-    def cursor(self, value: Any, key: Any, *, backward: bool, rank: int) -> str:
-        return self.cursors.write(Position(value, key, backward, rank), asked=self.asked)
+    @property
+    def start(self) -> Position | None:
+        """The row that the page begins behind, or ends before; None when it is at an end of the list or so far in."""
+        return self.position if self.position is not None and self.position.key is not None else None
+
+    def skipped(self, total: int, ahead: int) -> int:
+        """How many of `total` rows come before the page, of which `ahead` lie ahead of where it starts.
+
+        Raises NotFoundError (PAGE_OUT_OF_RANGE) for a page after the last one; page 1 of an empty list is fine.
+        """
+        if self.page is not None:
+            if self.page > 1 and (self.page - 1) * self.size >= total:
+                raise NotFoundError("Page number out of range", error_code="PAGE_OUT_OF_RANGE")
+            return (self.page - 1) * self.size
+        if self.backward:
+            return max(0, ahead - self.size)
+        return self.skip if self.start is None else total - ahead
+
+    def paged(
+        self,
+        rows: list[dict[str, Any]],
+        places: Sequence[tuple[Any, Any]],
+        *,
+        total: int,
+        skip: int,
+        has_next: bool,
+        has_previous: bool,
+        counted: bool = True,
+    ) -> "Page":
+        """The page of these rows, whose sort values and keys are `places`.
+
+        Without `counted` a count of rows ahead is too dear: then cursors remember how many there were.
+        """
+
+        def cursor(row: int, ahead: int, *, backward: bool) -> str:
+            # Without a row to start from, the walk starts at the end of the list that the cursor points away from.
+            value, key = places[row] if places else (None, None)
+            position = Position(value, key, backward, None if counted else ahead)
+            return self.cursors.write(position, asked=self.asked)
+
+        pagination = Pagination(
+            page=skip // self.size + 1,
+            page_size=self.size,
+            total_count=total,
+            total_pages=-(-total // self.size),
+            has_next=has_next,
+            has_previous=has_previous,
+            next_cursor=cursor(-1, skip + len(rows), backward=False) if has_next else None,
+            prev_cursor=cursor(0, skip, backward=True) if has_previous else None,
+        )
+        return Page(rows, skip, pagination)
 
 
 @dataclass(frozen=True)
@@ -126,8 +178,9 @@ def list_query(
     key: ColumnElement[Any],
     default_order: SortOrder = "desc",
     page_size: int = 50,
+    with_body: bool = False,
 ) -> Callable[..., Awaitable[ListQuery]]:
-    """The dependency that reads the parameters of a list.
+    """The dependency that reads the parameters of a list. `with_body` binds cursors to the body of the request, too.
 
     `sorts` are the columns that `sort_field` may name, the first is the default; `key` is unique and breaks ties. Of a
     table that is outer-joined, name the columns `nullable(...)`.
@@ -160,6 +213,8 @@ def list_query(
         if page is not None and skip is not None:
             raise InvalidError("page and skip exclude each other", loc=("query", "skip"))
         asked = _asked(request, sort_field, sort_order)
+        if with_body:
+            asked += hashlib.sha256(await request.body()).hexdigest()
         cursors: Cursors = request.app.state.cursors
         position = None
         if cursor is not None:
@@ -169,6 +224,7 @@ def list_query(
                 raise BadRequestError("Invalid cursor format", error_code="INVALID_CURSOR") from error
         by_row = position is not None or backward
         return ListQuery(
+            sort=sort_field,
             column=sorts[sort_field],
             key=key,
             descending=sort_order == "desc",
@@ -219,12 +275,12 @@ async def fetch_page(
     one it had when the cursor was made.
     """
     statements = [statement] if isinstance(statement, Select) else statement
-    start = query.position if query.position is not None and query.position.key is not None else None
+    start, counted = query.start, total is None
     if total is None:
         total, ahead = await _count(connection, statements, query, start)
     else:
         ahead = _remembered(query, start, total)
-    skip = _skipped(query, start, total, ahead)
+    skip = query.skipped(total, ahead)
     rows = await _rows(connection, statements, query, start, skip)
     more, rows = len(rows) > query.size, rows[: query.size]
     if query.backward:
@@ -232,25 +288,10 @@ async def fetch_page(
         has_previous, has_next = more, total > ahead
     else:
         has_previous, has_next = total > 0 and skip > 0, more
-
-    def cursor(row: int, *, backward: bool) -> str:
-        # Without a row to start from, the walk starts at the end of the list that the cursor points away from.
-        value, key = (rows[row][_SORT_VALUE], rows[row][_KEY]) if rows else (None, None)
-        return query.cursor(value, key, backward=backward, rank=skip + max(0, row))
-
-    pagination = Pagination(
-        page=skip // query.size + 1,
-        page_size=query.size,
-        total_count=total,
-        total_pages=-(-total // query.size),
-        has_next=has_next,
-        has_previous=has_previous,
-        next_cursor=cursor(len(rows) - 1, backward=False) if has_next else None,
-        prev_cursor=cursor(0, backward=True) if has_previous else None,
+    places = [(row.pop(_SORT_VALUE), row.pop(_KEY)) for row in rows]
+    return query.paged(
+        rows, places, total=total, skip=skip, has_next=has_next, has_previous=has_previous, counted=counted
     )
-    for row in rows:
-        del row[_SORT_VALUE], row[_KEY]
-    return Page(rows, skip, pagination)
 
 
 async def _count(
@@ -271,18 +312,8 @@ def _remembered(query: ListQuery, start: Position | None, total: int) -> int:
     """How many of `total` rows lie ahead of where the walk starts, by what its cursor says."""
     if start is None:
         return total
-    return min(start.rank, total) if query.backward else max(0, total - start.rank - 1)
-
-
-def _skipped(query: ListQuery, start: Position | None, total: int, ahead: int) -> int:
-    """How many rows come before the page."""
-    if query.page is not None:
-        if query.page > 1 and (query.page - 1) * query.size >= total:
-            raise NotFoundError("Page number out of range", error_code="PAGE_OUT_OF_RANGE")
-        return (query.page - 1) * query.size
-    if query.backward:
-        return max(0, ahead - query.size)
-    return query.skip if start is None else total - ahead
+    before = min(start.ahead or 0, total)
+    return before if query.backward else total - before
 
 
 async def _rows(

@@ -23,6 +23,7 @@ from genonaut.content.images.schemas import (
     names_tag,
     preferred_format,
 )
+from genonaut.content.users.queries import is_active
 from genonaut.contracts.images import ThumbnailSize
 from genonaut.platform.http.errors import (
     InvalidError,
@@ -75,6 +76,10 @@ async def upload_image(
         raise UnsupportedMediaTypeError(
             f"An image is uploaded as one of: {', '.join(TAKEN)}", headers={"Accept": ", ".join(TAKEN)}
         )
+    if user_id:
+        async with runtime.database.reading() as connection:
+            if await is_active(connection, user_id) is False:
+                raise InvalidError("This user is not active", loc=("query", "user_id"))
     data = await request.body()
     with _store_problems():
         try:

@@ -1,5 +1,7 @@
-"""Items: create, look up and list. The same routes serve the regular source and the automatic one."""
+"""Items: create, look up, change, and what became of them. The same routes serve both sources."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,34 +10,52 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.images.queries import seen_by
 from genonaut.content.items import commands, queries
-from genonaut.content.items.domain import Draft, InactiveCreatorError
-from genonaut.content.items.queries import SORTS
-from genonaut.content.items.schemas import Item, NewItem
-from genonaut.content.items.tables import items
+from genonaut.content.items.domain import (
+    ITEM,
+    ChangeQuality,
+    Delete,
+    Draft,
+    Edit,
+    InactiveCreatorError,
+    NotTheirsError,
+    UnknownItemError,
+)
+from genonaut.content.items.schemas import Done, HistoryEntry, Item, ItemChanges, NewItem, NewQuality, OldVersion
+from genonaut.content.search.schemas import Viewer
 from genonaut.content.tags.commands import UnknownTagError
-from genonaut.content.tags.domain import TagReference, sought
-from genonaut.contracts.content import ContentType, SourceType
-from genonaut.platform.http.errors import InvalidError, NotFoundError
+from genonaut.content.tags.domain import TagReference
+from genonaut.contracts.content import SourceType
+from genonaut.platform.events import LOG, to_recorded
+from genonaut.platform.http.errors import ForbiddenError, InvalidError, NotFoundError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_page, list_query
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import Runtime, RuntimeDep
 
 Id = Annotated[int, Path(alias="id", ge=1, le=MAX_BIGINT)]
-Viewer = Annotated[UUID | None, Query(alias="user_id", description="Who looks: their private items are there, too.")]
-Listed = Annotated[ListQuery, Depends(list_query(SORTS, key=items.c.id))]
-TagFilter = Annotated[
-    list[str] | None, Query(alias="tag", max_length=100, description="Ids or slugs; items with any of them.")
-]
+Actor = Annotated[UUID | None, Query(alias="user_id", description="Who does it. Only its creator changes an item.")]
+Versions = Annotated[ListQuery, Depends(list_query({"version": LOG.c.version}, key=LOG.c.version))]
 
 CREATED: dict[int | str, dict[str, Any]] = {
     422: {"description": "Something is wrong; also an unknown or inactive creator, image or tag id"}
 }
 FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No such item, or not for this viewer"}}
+CHANGED: dict[int | str, dict[str, Any]] = {**FOUND, 403: {"description": "It is somebody else's"}}
 
 
-def items_router(prefix: str, source_type: SourceType, *, looks_up: SourceType | None) -> Router:
-    """The routes of one source; `looks_up` limits `GET {prefix}/{id}` to one, None finds items of all."""
+def items_router(prefix: str, source_type: SourceType, *, looks_up: SourceType | None) -> Router:  # noqa: C901 - routes
+    """The routes of one source; `looks_up` limits those with an id to one, None finds items of all."""
     router = Router(prefix=prefix, tags=[prefix.rpartition("/")[2]])
+
+    async def changed(runtime: Runtime[Any], item_id: int, actor: UUID | None, change: Any) -> Item:
+        """The item after `change(connection)`, which is done in one transaction."""
+
+        async def work(connection: AsyncConnection) -> dict[str, Any]:
+            await _require(connection, item_id, viewer=actor, source_type=looks_up)
+            await change(connection)
+            return await queries.one(connection, item_id)
+
+        with _refusals(item_id):
+            return Item.of(await runtime.database.transact(work))
 
     @router.post("", status_code=201, responses=CREATED)
     async def create_item(body: NewItem, runtime: RuntimeDep) -> Item:
@@ -45,37 +65,69 @@ def items_router(prefix: str, source_type: SourceType, *, looks_up: SourceType |
         """
         return await _created(runtime, body, source_type)
 
-    @router.get("")
-    async def list_items(
-        *,
-        query: Listed,
-        runtime: RuntimeDep,
-        content_type: ContentType | None = None,
-        creator_id: UUID | None = None,
-        tag: TagFilter = None,
-        viewer: Viewer = None,
-    ) -> ListBody[Item]:
-        """The items of this source, newest first."""
-        statement = queries.whole(viewer).where(items.c.source_type == source_type)
-        if content_type:
-            statement = statement.where(items.c.content_type == content_type)
-        if creator_id:
-            statement = statement.where(items.c.creator_id == creator_id)
-        if tag:
-            statement = statement.where(queries.tagged([sought(word) for word in tag], every=False))
-        async with runtime.database.reading() as connection:
-            page = await fetch_page(connection, statement, query)
-            rows = await queries.with_tags(connection, page.rows)
-        return ListBody[Item].of(page, [Item.of(row) for row in rows])
-
     @router.get("/{id}", responses=FOUND)
     async def get_item(item_id: Id, runtime: RuntimeDep, viewer: Viewer = None) -> Item:
         """One item."""
         async with runtime.database.reading() as connection:
             row = await queries.by_id(connection, item_id, viewer=viewer, source_type=looks_up)
         if row is None:
-            raise NotFoundError(f"There is no content item {item_id}")
+            raise _unknown(item_id)
         return Item.of(row)
+
+    @router.put("/{id}", responses=CHANGED)
+    async def edit_item(item_id: Id, body: ItemChanges, runtime: RuntimeDep, actor: Actor = None) -> Item:
+        """Change an item: what is not given stays. Its prompt never changes."""
+        references = None if body.tags is None else [TagReference.of(word) for word in body.tags]
+        edit = Edit(changes=body.changes, is_private=body.private, actor=actor)
+        return await changed(
+            runtime,
+            item_id,
+            actor,
+            lambda connection: commands.edit(runtime.store, connection, item_id, edit, references),
+        )
+
+    @router.delete("/{id}", responses=CHANGED)
+    async def delete_item(item_id: Id, runtime: RuntimeDep, actor: Actor = None) -> Done:
+        """Delete an item. What refers to it stays, and shows that it is gone."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await _require(connection, item_id, viewer=actor, source_type=looks_up)
+            await runtime.store.execute_in(connection, ITEM, item_id, Delete(actor))
+
+        with _refusals(item_id):
+            await runtime.database.transact(work)
+        return Done(message=f"Content item {item_id} is deleted")
+
+    @router.put("/{id}/quality", responses=FOUND)
+    async def change_quality(item_id: Id, body: NewQuality, runtime: RuntimeDep, actor: Viewer = None) -> Item:
+        """Judge an item. Whoever sees it may."""
+        judge = ChangeQuality(body.quality_score, actor)
+        return await changed(
+            runtime, item_id, actor, lambda connection: runtime.store.execute_in(connection, ITEM, item_id, judge)
+        )
+
+    @router.get("/{id}/history", responses=FOUND)
+    async def get_history(
+        item_id: Id, query: Versions, runtime: RuntimeDep, viewer: Viewer = None
+    ) -> ListBody[HistoryEntry]:
+        """What became of an item, the latest first. Others than its creator see nothing from when it was private."""
+        async with runtime.database.reading() as connection:
+            row = await _require(connection, item_id, viewer=viewer, source_type=looks_up)
+            own = viewer == row["creator_id"]
+            page = await fetch_page(connection, await queries.history(connection, item_id, whole=own), query)
+            recorded = [to_recorded(row, runtime.service.source) for row in page.rows]
+            slugs = await queries.tag_slugs(connection, [each.event for each in recorded])
+        return ListBody[HistoryEntry].of(page, [HistoryEntry.of(each, slugs) for each in recorded])
+
+    @router.post("/{id}/revert", responses=CHANGED)
+    async def revert_item(item_id: Id, body: OldVersion, runtime: RuntimeDep, actor: Actor = None) -> Item:
+        """Give an item the title, content, metadata and tags of an earlier version. That is a new version."""
+        return await changed(
+            runtime,
+            item_id,
+            actor,
+            lambda connection: commands.revert(runtime.store, connection, item_id, body.version, actor=actor),
+        )
 
     return router
 
@@ -88,20 +140,43 @@ async def _created(runtime: Runtime[Any], body: NewItem, source_type: SourceType
     references = [TagReference.of(word) for word in body.tags]
 
     async def work(connection: AsyncConnection) -> dict[str, Any]:
-        item_id = await commands.create(
-            runtime.store, connection, await _draft(connection, body, source_type), references
-        )
-        return await queries.one(connection, item_id, viewer=body.creator_id)
+        draft = await _draft(connection, body, source_type)
+        return await queries.one(connection, await commands.create(runtime.store, connection, draft, references))
 
+    with _refusals(None):
+        return Item.of(await runtime.database.transact(work))
+
+
+@contextmanager
+def _refusals(item_id: int | None) -> Iterator[None]:
+    """What commands raise, as answers."""
     try:
-        row = await runtime.database.transact(work)
+        yield
     except commands.UnknownCreatorError:
         raise InvalidError("There is no such user", loc=("body", "creator_id")) from None
     except InactiveCreatorError:
         raise InvalidError("This user is not active", loc=("body", "creator_id")) from None
     except UnknownTagError as error:
         raise InvalidError(str(error), loc=("body", "tags")) from None
-    return Item.of(row)
+    except commands.UnknownVersionError:
+        raise InvalidError("The item has no such version", loc=("body", "version")) from None
+    except UnknownItemError:
+        raise _unknown(item_id) from None
+    except NotTheirsError:
+        raise ForbiddenError("Only its creator changes an item", error_code="NOT_THE_CREATOR") from None
+
+
+async def _require(
+    connection: AsyncConnection, item_id: int, *, viewer: UUID | None, source_type: SourceType | None
+) -> dict[str, Any]:
+    row = await queries.by_id(connection, item_id, viewer=viewer, source_type=source_type)
+    if row is None:
+        raise UnknownItemError
+    return row
+
+
+def _unknown(item_id: int | None) -> NotFoundError:
+    return NotFoundError(f"There is no content item {item_id}")
 
 
 async def _draft(connection: AsyncConnection, body: NewItem, source_type: SourceType) -> Draft:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from genonaut.content.images.schemas import StoredImageBody
 from genonaut.content.items.domain import MAX_PROMPT, MAX_TAGS, MAX_TITLE
 from genonaut.content.tags.schemas import TagWord
-from genonaut.contracts.content import ContentType, SourceType
+from genonaut.contracts.content import ContentType, ItemCreated, ItemRetagged, ItemTagsImplied, SourceType
 from genonaut.contracts.images import SHOWN_SIZE, Sha256, StoredImage, ThumbnailSize, image_path
+from genonaut.platform.projections import Recorded
 
 ShownSource = Literal["regular", "auto"]
 """What the API calls the sources `items` and `auto`."""
@@ -101,6 +102,77 @@ class Item(BaseModel):
                 if sha256 and size != SHOWN_SIZE
             },
         )
+
+
+class ItemChanges(BaseModel):
+    """What is not given stays."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"title": "A lighthouse at dusk", "tags": ["night-sky", "sea"]}]},
+    )
+
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)] | None = None
+    content_data: str | None = None
+    item_metadata: dict[str, Any] | None = None
+    tags: list[TagWord] | None = Field(default=None, max_length=MAX_TAGS, description="In the place of all it has.")
+    is_private: bool | None = None
+    is_public: bool | None = Field(default=None, description="The opposite of is_private.")
+
+    @model_validator(mode="after")
+    def _one_privacy(self) -> Self:
+        if self.is_private is not None and self.is_private == self.is_public:
+            raise ValueError("is_private and is_public contradict each other")
+        return self
+
+    @property
+    def private(self) -> bool | None:
+        if self.is_private is not None or self.is_public is None:
+            return self.is_private
+        return not self.is_public
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """New values by name. Only the content can be taken away: an explicit null of anything else changes nothing."""
+        given = {name: getattr(self, name) for name in ("title", "content_data", "item_metadata")}
+        return {
+            name: value
+            for name, value in given.items()
+            if name in self.model_fields_set and (value is not None or name == "content_data")
+        }
+
+
+class NewQuality(BaseModel):
+    quality_score: float = Field(ge=0, le=1)
+
+
+class OldVersion(BaseModel):
+    version: int = Field(ge=1, description="As the history counts them.")
+
+
+class Done(BaseModel):
+    success: Literal[True] = True
+    message: str
+
+
+class HistoryEntry(BaseModel):
+    version: int = Field(description="From 1.")
+    event: str = Field(examples=["content.item.retagged"])
+    at: datetime
+    data: dict[str, Any] = Field(description="What the event says, with tags by their slugs.")
+
+    @classmethod
+    def of(cls, recorded: Recorded, slugs: Mapping[UUID, str]) -> Self:
+        """`slugs` has those of all tags that the event speaks of."""
+        event = recorded.event
+        data = event.model_dump(mode="json", exclude={"item_id", "tag_ids", "implied"})
+        if isinstance(event, ItemCreated | ItemRetagged):
+            data["tags"] = [slugs[tag_id] for tag_id in event.tag_ids]
+        if isinstance(event, ItemTagsImplied):
+            data["implied"] = [
+                {"tag": slugs[each.tag_id], "because_of": slugs[each.because_of]} for each in event.implied
+            ]
+        return cls(version=recorded.envelope.sequence, event=event.type, at=recorded.envelope.time, data=data)
 
 
 _IMAGE_FACTS = ("media_type", "width", "height", "size_bytes")

@@ -1,7 +1,7 @@
 """The table of items: one, partitioned by source, with ids that are unique over all of it."""
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Double, Integer, MetaData, String, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 items = Table(
     "content_items_all",
@@ -14,7 +14,6 @@ items = Table(
     Column("prompt", String(20_000), nullable=False),
     Column("creator_id", Uuid, nullable=False),
     Column("item_metadata", JSONB, nullable=False),
-    Column("tag_ids", ARRAY(Uuid), nullable=False),
     Column("quality_score", Double, nullable=False),
     Column("is_private", Boolean, nullable=False),
     Column("path_thumb", String(512)),

@@ -5,7 +5,7 @@ from alembic import op
 from genonaut.platform.migrations import statements
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tags import queries
-from genonaut.content.tags.domain import TAG, AddParent, Create, TagReference
+from genonaut.content.tags.domain import TAG, AddParent, Create, Publish, TagReference, name_of
 from genonaut.platform.events import EventStore
 
 
@@ -39,6 +39,13 @@ async def ensure(
         number = await queries.next_number(connection)
         await store.execute_in(connection, TAG, tag_id, Create(slug, name, number, is_private))
     return list(wanted)
+
+
+async def publish(store: EventStore, connection: AsyncConnection, tag_ids: Sequence[UUID]) -> None:
+    """Everybody sees these tags from now on: a public item has them. Each gets the name that its slug gives it."""
+    private = await queries.private_slugs(connection, tag_ids)
+    for tag_id in sorted(private):
+        await store.execute_in(connection, TAG, tag_id, Publish(name_of(private[tag_id])))
 
 
 async def declare(

@@ -103,6 +103,11 @@ class Create:
 
 
 @dataclass(frozen=True)
+class Publish:
+    name: str
+
+
+@dataclass(frozen=True)
 class AddParent:
     tag_id: UUID
     parent_id: UUID
@@ -110,7 +115,7 @@ class AddParent:
     """Every ancestor of the parent, as long as nobody else changes the hierarchy."""
 
 
-Command = Create | AddParent
+Command = Create | Publish | AddParent
 
 
 def decide(command: Command, tag: Tag) -> Sequence[Event]:
@@ -127,6 +132,8 @@ def decide(command: Command, tag: Tag) -> Sequence[Event]:
             is_private=command.is_private,
         )
         return [created]
+    if isinstance(command, Publish):
+        return [TagPublished(tag_id=tag.tag_id, name=command.name)] if tag.tag_id and tag.is_private else []
     if command.tag_id in {command.parent_id, *command.above_parent}:
         raise TagCycleError
     if command.parent_id in tag.parents:

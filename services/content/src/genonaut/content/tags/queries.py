@@ -1,12 +1,14 @@
 """Tags, read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Select, Uuid, any_, func, literal, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from genonaut.content.tags.tables import tag_parents, tags
 
@@ -20,13 +22,33 @@ async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UU
     return {row.id: row.is_private for row in rows}
 
 
-async def slugs(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """The slugs of the tags with these ids."""
-    wanted = list(tag_ids)
-    if not wanted:
-        return {}
-    rows = await connection.execute(select(tags.c.id, tags.c.slug).where(_with_id(wanted)))
+async def private_slugs(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The slugs of those of the tags that only private items have."""
+    rows = await connection.execute(select(tags.c.id, tags.c.slug).where(_with_id(list(tag_ids)), tags.c.is_private))
     return {row.id: row.slug for row in rows}
+
+
+async def slugs_by_id(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """The slugs of the tags with these ids."""
+    rows = await connection.execute(select(tags.c.id, tags.c.slug).where(_with_id(list(tag_ids))))
+    return {row.id: row.slug for row in rows}
+
+
+async def slugs(connection: AsyncConnection, keys: AbstractSet[int]) -> Mapping[int, str]:
+    """The slugs of tags by their keys, among others."""
+    known = _slugs.setdefault(connection.engine, {})
+    missing = keys - known.keys()
+    if missing:
+        if len(known) > KEPT_SLUGS:
+            known.clear()
+            missing = set(keys)
+        known.update((row.key, row.slug) for row in await connection.execute(_SLUGS, {"keys": list(missing)}))
+    return known
+
+
+_slugs: WeakKeyDictionary[AsyncEngine, dict[int, str]] = WeakKeyDictionary()
+"""A tag keeps its slug and its key for ever, so both may be remembered."""
+KEPT_SLUGS = 200_000
 
 
 def _with_id(wanted: list[UUID]) -> ColumnElement[bool]:
@@ -82,6 +104,10 @@ async def hold_hierarchy(connection: AsyncConnection) -> None:
     """Nobody else who calls this goes on before this transaction ends."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('genonaut tag hierarchy'))"))
 
+
+_SLUGS = text("""
+SELECT k.key, t.slug FROM search_keys k JOIN tags t ON t.id = k.id WHERE k.key = ANY(CAST(:keys AS int[]))
+""")
 
 _ANCESTORS = """
 WITH RECURSIVE above (id) AS (

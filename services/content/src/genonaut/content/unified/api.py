@@ -1,26 +1,26 @@
 """The unified list: regular and automatic items together."""
 
+from dataclasses import replace
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Query
 
 from genonaut.content.items.queries import SORTS, with_tags
 from genonaut.content.items.tables import items
-from genonaut.content.tags.domain import sought
+from genonaut.content.search import queries as search
+from genonaut.content.search.domain import Scope, Wanted
+from genonaut.content.search.schemas import Viewer, filters
 from genonaut.content.unified import queries
-from genonaut.content.unified.domain import Scope, UnknownWordError, ViewerNeededError, phrases, scopes
+from genonaut.content.unified.domain import UnknownWordError, ViewerNeededError, scopes
 from genonaut.content.unified.schemas import UnifiedItem, UnifiedList, UnifiedStats
 from genonaut.platform.http.errors import BadRequestError
-from genonaut.platform.http.lists import ListQuery, fetch_page, list_query
+from genonaut.platform.http.lists import ListQuery, list_query
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import RuntimeDep
 
 router = Router(prefix="/api/v1/content", tags=["content"])
 
 Listed = Annotated[ListQuery, Depends(list_query(SORTS, key=items.c.id, page_size=10))]
-Viewer = Annotated[UUID | None, Query(alias="user_id", description="Who looks, and who `user-…` means.")]
-Words = Annotated[list[str] | None, Query(max_length=100)]
 
 
 # A coroutine, because FastAPI sends plain functions to a thread.
@@ -56,38 +56,20 @@ async def _scopes(
 
 @router.get("/unified", responses={400: {"description": "An unknown filter word, or a cursor of another list"}})
 async def unified_content(
-    *,
     query: Listed,
     scopes: Annotated[frozenset[Scope], Depends(_scopes)],
+    wanted: Annotated[Wanted, Depends(filters)],
     runtime: RuntimeDep,
-    viewer: Viewer = None,
-    search_term: Annotated[
-        str | None,
-        Query(max_length=500, description='Words and "quoted phrases", all in the title or the prompt.'),
-    ] = None,
-    tag: Words = None,
-    tag_names: Words = None,
-    tag_match: Annotated[str, Query(description="any or all of the tags.", examples=["any"])] = "any",
 ) -> UnifiedList:
     """Regular and automatic items in one list, newest first.
 
     All sixteen combinations of own or others' and regular or automatic are possible. `stats` counts everything there
     is for this viewer.
     """
-    if tag_match not in {"any", "all"}:
-        raise BadRequestError("tag_match is any or all", error_code="INVALID_TAG_MATCH")
-    tag_ids = list(dict.fromkeys(sought(word) for word in [*(tag or []), *(tag_names or [])] if word.strip()))
-    statement = queries.unified(
-        scopes,
-        viewer=viewer,
-        tag_ids=tag_ids,
-        every_tag=tag_match == "all",
-        phrases=phrases(search_term or ""),
-    )
     async with runtime.database.reading() as connection:
-        page = await fetch_page(connection, statement, query)
+        page = await search.page(connection, replace(wanted, scopes=scopes), query, queries.unified())
         rows = await with_tags(connection, page.rows)
-        stats = await queries.counts(connection, viewer)
+        stats = await queries.counts(connection, wanted.viewer)
     return UnifiedList.of(page, [UnifiedItem.of(row) for row in rows], stats=UnifiedStats(**stats))
 
 

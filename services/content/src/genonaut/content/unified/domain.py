@@ -1,14 +1,9 @@
-"""What a unified list is asked for: which sources, of whom, and what is searched."""
+"""What a unified list is asked for: which sources, and of whom."""
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
-from genonaut.content.items.domain import searchable
+from genonaut.content.search.domain import Owner, Scope
 from genonaut.contracts.content import SourceType
-
-Owner = Literal["user", "community", "all"]
 
 
 class UnknownWordError(ValueError):
@@ -17,14 +12,6 @@ class UnknownWordError(ValueError):
 
 class ViewerNeededError(ValueError):
     """What is asked for depends on who asks, and nobody said."""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """The items of one source that are the viewer's, those that are others', or all."""
-
-    source_type: SourceType
-    owner: Owner
 
 
 _SOURCES: dict[str, SourceType] = {"regular": "items", "items": "items", "auto": "auto"}
@@ -62,10 +49,3 @@ def _source(word: str) -> SourceType:
     if word not in _SOURCES:
         raise UnknownWordError(f"content_types are regular and auto, not {word[:50]}")
     return _SOURCES[word]
-
-
-def phrases(search_term: str) -> list[str]:
-    """The words and "quoted phrases" of a search, as `searchable` spells them. A quote without its pair is a space."""
-    found: Iterable[tuple[str, str]] = re.findall(r'"([^"]*)"|([^\s"]+)', search_term)
-    spelled = (searchable(phrase or word) for phrase, word in found)
-    return list(dict.fromkeys(phrase for phrase in spelled if phrase))

@@ -1,5 +1,6 @@
 """Jobs: ask for one, see what becomes of them, cancel."""
 
+from collections.abc import Container
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from genonaut.generation.jobs.commands import request_job
 from genonaut.generation.jobs.domain import JOB, CancelJob, JobEndedError
 from genonaut.generation.jobs.schemas import AnyStatus, Cancellation, Job, JobEvents, NewJob, stored_status
 from genonaut.generation.jobs.tables import jobs
-from genonaut.generation.users.queries import is_known
+from genonaut.generation.users.queries import Standing, standing
 from genonaut.platform.http.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_list, list_query
 from genonaut.platform.http.routing import Router
@@ -42,14 +43,17 @@ Listed = Annotated[
 ]
 
 
-@router.post(PREFIX, status_code=201, responses={422: {"description": "Also when there is no such user"}})
+@router.post(PREFIX, status_code=201, responses={422: {"description": "Also when the user is unknown or not active"}})
 async def request_generation(wish: NewJob, runtime: RuntimeDep, response: Response) -> Job:
     """Ask for a generation. The job is queued and safe when this answers; follow its events to see it happen.
 
     Only images can be generated so far: other types are accepted and fail at once.
     """
-    if not await _is_known(runtime, wish.user_id):
+    user = await _standing(runtime, wish.user_id, hoped={"active"})
+    if user == "unknown":
         raise InvalidError(f"There is no user {wish.user_id}", loc=("body", "user_id"))
+    if user == "inactive":
+        raise InvalidError("This user is not active", loc=("body", "user_id"))
     job = Job.model_validate(await request_job(runtime, wish))
     response.headers["Location"] = f"{PREFIX}/{job.id}"
     return job
@@ -79,7 +83,7 @@ async def list_jobs_by_status(
 @router.get("/api/v1/users/{id}/generation-jobs")
 async def list_jobs_of_user(id: UUID, query: Listed, runtime: RuntimeDep) -> ListBody[Job]:  # noqa: A002 - the seed's word
     """The user's jobs, newest first."""
-    if not await _is_known(runtime, id):
+    if await _standing(runtime, id, hoped={"active", "inactive"}) == "unknown":
         raise NotFoundError(f"There is no user {id}")
     return await _listed(runtime, query, viewer=id, user_id=id)
 
@@ -133,16 +137,22 @@ async def job_events(
     )
 
 
-async def _is_known(runtime: Runtime[Any], user_id: UUID) -> bool:
-    """Whether this is a user. Raises UnavailableError while the news of them may still be under way."""
-    if await is_known(runtime.database, user_id, within=0):
-        return True
+async def _standing(runtime: Runtime[Any], user_id: UUID, *, hoped: Container[Standing]) -> Standing:
+    """Who this is. Nobody is refused on old news: what is not `hoped` for stands when all news has been handled.
+
+    Raises UnavailableError while the news of them may still be under way.
+    """
+    database, wait = runtime.database, runtime.settings.user_wait_seconds
+    seen = await standing(database, user_id, hoped=hoped, within=0)
+    if seen in hoped:
+        return seen
     end = await runtime.bus.end_of(GENERATION_USERS)
-    if await is_known(runtime.database, user_id, within=runtime.settings.user_wait_seconds):
-        return True
+    seen = await standing(database, user_id, hoped=hoped, within=wait)
+    if seen in hoped:
+        return seen
     if end is None or not await runtime.bus.has_handled(GENERATION_USERS, end):
-        raise UnavailableError("The news of new users is held up, so nobody can say whether this is one of them.")
-    return await is_known(runtime.database, user_id, within=0)
+        raise UnavailableError("The news of users is held up, so nobody can say whether this is one of them.")
+    return await standing(database, user_id, hoped=hoped, within=0)
 
 
 async def _job(runtime: Runtime[Any], job_id: int, viewer: UUID | None) -> Job:

@@ -1,1 +1,1 @@
-"""Who is registered, as far as the news has come."""
+"""Who is registered, and who of them is active, as far as the news has come."""

@@ -1,0 +1,158 @@
+"""Item events into the keys that items are found by, and into how many public items each tag is on."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.content.search.keys import (
+    Kind,
+    class_key,
+    creator_key,
+    is_private,
+    kind_of,
+    quality_keys,
+    source_of,
+    tag_key,
+    type_key,
+    without,
+)
+from genonaut.content.search.tables import search_keys, search_rows, tag_cardinality_stats
+from genonaut.contracts import Envelope
+from genonaut.contracts.content import (
+    ItemCreated,
+    ItemDeleted,
+    ItemMadePrivate,
+    ItemMadePublic,
+    ItemQualityChanged,
+    ItemRetagged,
+    ItemTagsImplied,
+    TagCreated,
+    UserRegistered,
+)
+from genonaut.platform.projections import Projection
+
+search_projection = Projection("search", search_keys, search_rows, tag_cardinality_stats)
+
+
+@search_projection.on(TagCreated)
+async def _tag_created(connection: AsyncConnection, event: TagCreated, _: Envelope) -> None:
+    await connection.execute(search_keys.insert().values(id=event.tag_id, key=tag_key(event.number)))
+
+
+@search_projection.on(UserRegistered)
+async def _user_registered(connection: AsyncConnection, event: UserRegistered, _: Envelope) -> None:
+    await connection.execute(search_keys.insert().values(id=event.user_id, key=creator_key(event.number)))
+
+
+@search_projection.on(ItemCreated)
+async def _created(connection: AsyncConnection, event: ItemCreated, envelope: Envelope) -> None:
+    *tags, creator = await _keys(connection, [*event.tag_ids, event.creator_id])
+    keys = [
+        *tags,
+        creator,
+        class_key(event.source_type, is_private=event.is_private),
+        type_key(event.content_type),
+        *quality_keys(event.quality_score),
+    ]
+    row = {"item_id": event.item_id, "created_at": envelope.time, "keys": keys}
+    await connection.execute(search_rows.insert().values(row))
+    await _count(connection, [], keys, envelope.time)
+
+
+@search_projection.on(ItemRetagged)
+async def _retagged(connection: AsyncConnection, event: ItemRetagged, envelope: Envelope) -> None:
+    tags = await _keys(connection, event.tag_ids)
+    await _change(connection, event.item_id, envelope.time, tags, Kind.TAG)
+
+
+@search_projection.on(ItemTagsImplied)
+async def _tags_implied(connection: AsyncConnection, event: ItemTagsImplied, envelope: Envelope) -> None:
+    await _change(connection, event.item_id, envelope.time, await _keys(connection, [i.tag_id for i in event.implied]))
+
+
+@search_projection.on(ItemMadePrivate)
+async def _made_private(connection: AsyncConnection, event: ItemMadePrivate, envelope: Envelope) -> None:
+    await _change_privacy(connection, event.item_id, envelope.time, is_private=True)
+
+
+@search_projection.on(ItemMadePublic)
+async def _made_public(connection: AsyncConnection, event: ItemMadePublic, envelope: Envelope) -> None:
+    await _change_privacy(connection, event.item_id, envelope.time, is_private=False)
+
+
+@search_projection.on(ItemQualityChanged)
+async def _quality_changed(connection: AsyncConnection, event: ItemQualityChanged, envelope: Envelope) -> None:
+    keys = quality_keys(event.quality_score)
+    await _change(connection, event.item_id, envelope.time, keys, Kind.QUALITY, Kind.QUALITY_RANGE)
+
+
+@search_projection.on(ItemDeleted)
+async def _deleted(connection: AsyncConnection, event: ItemDeleted, envelope: Envelope) -> None:
+    keys = await _present(connection, event.item_id)
+    await connection.execute(search_rows.delete().where(search_rows.c.item_id == event.item_id))
+    await _count(connection, keys, [], envelope.time)
+
+
+async def _keys(connection: AsyncConnection, ids: Sequence[UUID]) -> list[int]:
+    """The keys of tags and creators, in their order."""
+    found = {row.id: row.key for row in await connection.execute(_KEYS, {"ids": list(ids)})}
+    return [found[id_] for id_ in ids]
+
+
+async def _present(connection: AsyncConnection, item_id: int) -> list[int]:
+    keys: list[int] = (await connection.execute(_PRESENT, {"item_id": item_id})).scalar_one()
+    return keys
+
+
+async def _change_privacy(connection: AsyncConnection, item_id: int, time: datetime, *, is_private: bool) -> None:
+    (old,) = [key for key in await _present(connection, item_id) if kind_of(key) is Kind.CLASS]
+    new = class_key(source_of(old), is_private=is_private)
+    await _change(connection, item_id, time, [new], Kind.CLASS)
+
+
+async def _change(
+    connection: AsyncConnection, item_id: int, time: datetime, added: Sequence[int], *replaced: Kind
+) -> None:
+    """Gives the item these keys in the place of all that it has of the replaced kinds."""
+    old = await _present(connection, item_id)
+    together = dict.fromkeys([*without(old, *replaced), *added])
+    new = sorted(together, key=lambda key: kind_of(key) is not Kind.TAG)
+    if new != old:
+        await connection.execute(search_rows.update().where(search_rows.c.item_id == item_id).values(keys=new))
+        await _count(connection, old, new, time)
+
+
+async def _count(connection: AsyncConnection, old: Sequence[int], new: Sequence[int], time: datetime) -> None:
+    """Counts the public tags that are new, and those that are no more."""
+    changes = Counter(_public_tags(new))
+    changes.subtract(_public_tags(old))
+    counted = {key: change for key, change in changes.items() if change}
+    if counted:
+        (source,) = {source_of(key) for key in new or old if kind_of(key) is Kind.CLASS}
+        parameters = {"source": source, "time": time, "keys": list(counted), "changes": list(counted.values())}
+        await connection.execute(_COUNT, parameters)
+
+
+def _public_tags(keys: Sequence[int]) -> list[int]:
+    if any(kind_of(key) is Kind.CLASS and is_private(key) for key in keys):
+        return []
+    return [key for key in keys if kind_of(key) is Kind.TAG]
+
+
+_KEYS = text("SELECT id, key FROM search_keys WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+_PRESENT = text("SELECT keys FROM search_rows WHERE item_id = :item_id")
+
+# In one order everywhere, so that two who count the same tags wait for each other, and never both.
+_COUNT = text("""
+INSERT INTO tag_cardinality_stats AS stats (tag_id, content_source, cardinality, updated_at)
+SELECT k.id, :source, c.change, :time
+FROM unnest(CAST(:keys AS int[]), CAST(:changes AS int[])) AS c (key, change) JOIN search_keys k ON k.key = c.key
+ORDER BY k.id
+ON CONFLICT (tag_id, content_source) DO UPDATE
+SET cardinality = stats.cardinality + excluded.cardinality, updated_at = greatest(stats.updated_at, excluded.updated_at)
+""")
