@@ -5,7 +5,7 @@ from alembic import op
 from genonaut.platform.migrations import statements
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -38,7 +38,7 @@ CREATE TABLE user_job_counts (
 );
 """
 
-# No projection: see docs/decisions/00xx-credentials-are-not-events.md.
+# No projection: see docs/decisions/0017-credentials-are-not-events.md.
 CREDENTIALS = """
 CREATE TABLE credentials (
     user_id uuid PRIMARY KEY,

@@ -1,6 +1,5 @@
 """Users: registered once, renamed, active or not, with preferences that are merged key by key."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +14,7 @@ from genonaut.contracts.content import (
     UserProfileChanged,
     UserRegistered,
 )
-from genonaut.platform.aggregate import Aggregate
+from genonaut.platform.aggregate import Aggregate, same_json
 
 
 class UnknownUserError(Exception):
@@ -76,7 +75,7 @@ def decide(command: Command, user: User) -> Sequence[Event]:
             changes = {
                 key: value
                 for key, value in command.changes.items()
-                if key not in user.preferences or not _same(user.preferences[key], value)
+                if key not in user.preferences or not same_json(user.preferences[key], value)
             }
             return [UserPreferencesChanged(user_id=user.user_id, changes=changes)] if changes else []
         case ChangePassword():  # whether it is the old one again, nobody can tell from here
@@ -119,11 +118,6 @@ def evolve(user: User, event: Event) -> User:
         case UserPreferencesChanged():
             return replace(user, preferences={**user.preferences, **event.changes})
     return user
-
-
-def _same(one: Any, other: Any) -> bool:
-    # As JSON: for Python, true is 1.
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 USER: Aggregate[User, Command] = Aggregate("user", User(), decide, evolve)
