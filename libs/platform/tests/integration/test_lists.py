@@ -262,18 +262,20 @@ async def test_pages_by_number_and_by_skip_are_slices_of_the_list(
         assert response.status_code == 404
 
 
-async def test_backward_alone_is_the_last_page_and_with_a_next_cursor_pages_back(world: World) -> None:
+@pytest.mark.parametrize("path", ["/things", "/things/counted"])
+async def test_backward_alone_is_the_last_page_and_with_a_next_cursor_pages_back(world: World, path: str) -> None:
     await world.hold([{"rank": n} for n in range(10)])
     asked = {"sort_field": "rank", "sort_order": "asc", "page_size": 3}
 
-    last = await world.body(**asked, backward=True)
-    second = await world.body(**asked, page=2)
-    back = await world.body(**asked, cursor=second["pagination"]["next_cursor"], backward=True)
+    last = await world.body(path, **asked, backward=True)
+    second = await world.body(path, **asked, page=2)
+    back = await world.body(path, **asked, cursor=second["pagination"]["next_cursor"], backward=True)
 
     assert ids(last) == [8, 9, 10]
     assert not last["pagination"]["has_next"]
     assert ids(second) == [4, 5, 6]
     assert ids(back) == [3, 4, 5]
+    assert (last["skip"], second["skip"], back["skip"]) == (7, 3, 2)
 
 
 async def test_a_cursor_keeps_its_place_while_rows_come_and_go(world: World) -> None:

@@ -312,8 +312,10 @@ def _remembered(query: ListQuery, start: Position | None, total: int) -> int:
     """How many of `total` rows lie ahead of where the walk starts, by what its cursor says."""
     if start is None:
         return total
-    before = min(start.ahead or 0, total)
-    return before if query.backward else total - before
+    passed = min(start.ahead or 0, total)
+    if not query.backward:
+        return total - passed
+    return passed if start.backward else max(0, passed - 1)  # a cursor that leads on has passed its own row
 
 
 async def _rows(
