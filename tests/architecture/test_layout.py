@@ -33,6 +33,8 @@ OWN_WORDS = {
     "content/search": {"arrays", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
     # Where images are and for whom; what is made of them when it is asked for; and a loop that no request sets going.
     "content/images": {"addresses", "renditions", "sweep"},
+    # Which counters there are and what moves them: arithmetic that recording, changing and showing rest on.
+    "content/interactions": {"counting"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

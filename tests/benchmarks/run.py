@@ -10,7 +10,20 @@ import sys
 import time
 from pathlib import Path
 
-ORDER = ("gateway", "capture", "live", "relay", "jobs", "analytics", "rebuild", "images", "tags", "memory", "profile")
+ORDER = (
+    "gateway",
+    "capture",
+    "live",
+    "relay",
+    "jobs",
+    "analytics",
+    "rebuild",
+    "images",
+    "completion",
+    "interactions",
+    "memory",
+    "profile",
+)
 """What wants the most quiet first."""
 LONGEST_SECONDS = 600
 

@@ -1,7 +1,7 @@
 """Appending is atomic, optimistic, and takes the inline projections and the outbox along."""
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -9,6 +9,7 @@ from sqlalchemy import text
 from genonaut.contracts.content import UserPreferencesChanged
 from genonaut.platform import metrics
 from genonaut.platform.context import Cause, caused_by
+from genonaut.platform.events import Addition
 from genonaut.platform.trouble import ConcurrencyConflictError
 
 
@@ -43,6 +44,37 @@ async def test_concurrent_commands_on_one_aggregate_all_happen_once_each(toy) ->
 
     assert await toy.rows("SELECT array_agg(version ORDER BY version) FROM events") == [([1, 2, 3, 4, 5],)]
     assert await toy.scalar("SELECT changes FROM people") == 4
+
+
+async def test_several_streams_are_appended_to_together_or_not_at_all(toy) -> None:
+    ada, bob, eve = uuid4(), uuid4(), uuid4()
+    await toy.register(bob)
+
+    def additions(*versions: tuple[UUID, int]) -> list[Addition]:
+        return [
+            Addition(str(user_id), version, [UserPreferencesChanged(user_id=user_id, changes={"at": version})])
+            for user_id, version in versions
+        ]
+
+    with pytest.raises(ConcurrencyConflictError):
+        async with toy.database.transaction() as connection:
+            await toy.store.append_all(connection, "user", additions((ada, 0), (bob, 0)))
+    assert await toy.scalar("SELECT count(*) FROM events") == 1
+
+    async with toy.database.transaction() as connection:
+        await toy.store.append_all(connection, "user", additions((bob, 1), (ada, 0), (bob, 2)))
+        loaded = await toy.store.load_all(connection, "user", [str(ada), str(bob), str(eve)])
+    assert {subject: [each.envelope.sequence for each in recorded] for subject, recorded in loaded.items()} == {
+        str(ada): [1],
+        str(bob): [1, 2, 3],
+    }
+    assert await toy.rows("SELECT stream, version FROM events ORDER BY position") == [
+        (f"user-{bob}", 1),
+        (f"user-{bob}", 2),
+        (f"user-{ada}", 1),
+        (f"user-{bob}", 3),
+    ]
+    assert await toy.rows("SELECT user_id, changes FROM people") == [(bob, 2)]
 
 
 async def test_an_append_on_an_old_version_is_refused_and_leaves_no_trace(toy) -> None:

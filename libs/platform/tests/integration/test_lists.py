@@ -28,6 +28,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     event,
+    func,
     select,
     text,
 )
@@ -134,6 +135,20 @@ def application(database: Database) -> FastAPI:
         async with database.reading() as connection:
             return await fetch_list(connection, statement, query, Thing.model_validate)
 
+    @router.get("/counted")
+    async def counted(query: listed) -> ListBody[Thing]:
+        """All things, in two halves, by somebody who knows how many there are."""
+        halves = [select(things).where(things.c.rank < 0), select(things).where(things.c.rank >= 0)]
+        async with database.reading() as connection:
+            total = await connection.scalar(select(func.count()).select_from(things))
+            return await fetch_list(connection, halves, query, Thing.model_validate, total=total)
+
+    @router.get("/halves")
+    async def in_halves(query: listed) -> ListBody[Thing]:
+        halves = [select(things).where(things.c.rank < 0), select(things).where(things.c.rank >= 0)]
+        async with database.reading() as connection:
+            return await fetch_list(connection, halves, query, Thing.model_validate)
+
     app = FastAPI(redirect_slashes=False)
     app.include_router(router)
     install_errors(app, clock=lambda: LONG_AGO, statement_timeout_ms=15_000)
@@ -187,20 +202,21 @@ def ids(body: dict[str, Any]) -> list[int]:
     sort_field=st.sampled_from(sorted(VALUES)),
     sort_order=st.sampled_from(["asc", "desc"]),
     size=st.integers(1, 9),
+    path=st.sampled_from(["/things", "/things/halves", "/things/counted"]),
 )
 async def test_walking_forwards_and_then_backwards_gives_exactly_the_list(
-    world: World, rows: list[dict[str, Any]], sort_field: str, sort_order: str, size: int
+    world: World, rows: list[dict[str, Any]], sort_field: str, sort_order: str, size: int, path: str
 ) -> None:
     rows = await world.hold(rows)
     expected = in_order(rows, sort_field, sort_order)
     asked = {"sort_field": sort_field, "sort_order": sort_order, "page_size": size}
 
-    forwards = [await world.body(**asked)]
+    forwards = [await world.body(path, **asked)]
     while cursor := forwards[-1]["pagination"]["next_cursor"]:
-        forwards.append(await world.body(**asked, cursor=cursor))
+        forwards.append(await world.body(path, **asked, cursor=cursor))
     backwards = [forwards[-1]]
     while cursor := backwards[-1]["pagination"]["prev_cursor"]:
-        backwards.append(await world.body(**asked, cursor=cursor))
+        backwards.append(await world.body(path, **asked, cursor=cursor))
 
     assert [one for body in forwards for one in ids(body)] == expected
     assert [one for body in reversed(backwards) for one in ids(body)] == expected
@@ -221,16 +237,22 @@ async def test_walking_forwards_and_then_backwards_gives_exactly_the_list(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=ROWS, sort_field=st.sampled_from(sorted(VALUES)), size=st.integers(1, 9), skip=st.integers(0, 30))
+@given(
+    rows=ROWS,
+    sort_field=st.sampled_from(sorted(VALUES)),
+    size=st.integers(1, 9),
+    skip=st.integers(0, 30),
+    path=st.sampled_from(["/things", "/things/halves", "/things/counted"]),
+)
 async def test_pages_by_number_and_by_skip_are_slices_of_the_list(
-    world: World, rows: list[dict[str, Any]], sort_field: str, size: int, skip: int
+    world: World, rows: list[dict[str, Any]], sort_field: str, size: int, skip: int, path: str
 ) -> None:
     rows = await world.hold(rows)
     expected = in_order(rows, sort_field, "desc")
 
-    by_skip = await world.body(sort_field=sort_field, skip=skip, limit=size)
+    by_skip = await world.body(path, sort_field=sort_field, skip=skip, limit=size)
     page = skip // size + 1
-    response = await world.http.get("/things", params={"sort_field": sort_field, "page": page, "page_size": size})
+    response = await world.http.get(path, params={"sort_field": sort_field, "page": page, "page_size": size})
 
     assert ids(by_skip) == expected[skip : skip + size]
     assert by_skip["has_more"] == (skip + size < len(rows))
@@ -240,18 +262,20 @@ async def test_pages_by_number_and_by_skip_are_slices_of_the_list(
         assert response.status_code == 404
 
 
-async def test_backward_alone_is_the_last_page_and_with_a_next_cursor_pages_back(world: World) -> None:
+@pytest.mark.parametrize("path", ["/things", "/things/counted"])
+async def test_backward_alone_is_the_last_page_and_with_a_next_cursor_pages_back(world: World, path: str) -> None:
     await world.hold([{"rank": n} for n in range(10)])
     asked = {"sort_field": "rank", "sort_order": "asc", "page_size": 3}
 
-    last = await world.body(**asked, backward=True)
-    second = await world.body(**asked, page=2)
-    back = await world.body(**asked, cursor=second["pagination"]["next_cursor"], backward=True)
+    last = await world.body(path, **asked, backward=True)
+    second = await world.body(path, **asked, page=2)
+    back = await world.body(path, **asked, cursor=second["pagination"]["next_cursor"], backward=True)
 
     assert ids(last) == [8, 9, 10]
     assert not last["pagination"]["has_next"]
     assert ids(second) == [4, 5, 6]
     assert ids(back) == [3, 4, 5]
+    assert (last["skip"], second["skip"], back["skip"]) == (7, 3, 2)
 
 
 async def test_a_cursor_keeps_its_place_while_rows_come_and_go(world: World) -> None:
@@ -267,6 +291,21 @@ async def test_a_cursor_keeps_its_place_while_rows_come_and_go(world: World) -> 
     assert ids(first) == [6, 5]
     assert ids(second) == [4, 3]
     assert second["pagination"]["total_count"] == 6
+
+
+async def test_where_the_rows_are_counted_elsewhere_a_page_has_the_number_it_had_when_its_cursor_was_made(
+    world: World,
+) -> None:
+    await world.hold([{"rank": n} for n in range(6)])
+    asked = {"sort_field": "rank", "sort_order": "asc", "page_size": 2}
+    third = await world.body("/things/counted", **asked, page=3)
+
+    async with world.database.transaction() as connection:
+        await connection.execute(things.delete().where(things.c.id < 4))
+    second = await world.body("/things/counted", **asked, cursor=third["pagination"]["prev_cursor"])
+
+    assert ids(second) == [4]
+    assert (second["total"], second["skip"], second["pagination"]["has_next"]) == (3, 1, False)
 
 
 async def test_from_a_page_that_was_emptied_both_directions_lead_on(world: World) -> None:
@@ -368,7 +407,7 @@ async def test_page_one_of_an_empty_list_is_an_empty_page(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("sort_field", "index", "scan"),
-    [("rank", "rank, id", "Index Scan Backward"), ("score", "score DESC NULLS LAST, id DESC", "Index Scan")],
+    [("rank", "rank, id", "Index Scan Backward"), ("score", "score, id", "Index Scan Backward")],
 )
 async def test_a_page_by_cursor_reads_only_its_own_rows_of_the_index(
     world: World, sort_field: str, index: str, scan: str

@@ -3,15 +3,29 @@
 import asyncio
 import random
 from itertools import permutations
+from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.exc import IntegrityError
 
 from genonaut.content.images.projection import images_projection
 from genonaut.content.images.tables import image_uploads, images
+from genonaut.content.interactions.counting import EVERYONE, POPULARITY, stripe_of_item, stripe_of_user
+from genonaut.content.interactions.projection import interactions_projection
+from genonaut.content.interactions.tables import (
+    client_ids,
+    interactions,
+    item_counts,
+    item_facts,
+    pairs,
+    popularity,
+    totals,
+    user_counts,
+    user_creators,
+)
 from genonaut.content.items.projection import items_projection
 from genonaut.content.items.tables import items
 from genonaut.content.jobs.projection import jobs_projection
@@ -32,6 +46,9 @@ from genonaut.contracts.content import (
     ImageRetired,
     ImageUploaded,
     ImpliedTag,
+    InteractionChanged,
+    InteractionDeleted,
+    InteractionRecorded,
     ItemCreated,
     ItemDeleted,
     ItemEdited,
@@ -579,6 +596,118 @@ async def test_an_item_is_what_its_event_says(tables) -> None:
             "updated_at": minute(2),
         },
     ]
+
+
+def counts(*rows: tuple[Any, ...], table: Table) -> list[dict[str, Any]]:
+    return [dict(zip(table.columns.keys(), row, strict=True)) for row in sorted(rows)]
+
+
+async def test_an_interaction_is_in_its_row_and_in_every_counter(tables) -> None:
+    rated = InteractionRecorded(
+        interaction_id=5,
+        user_id=BOB,
+        content_item_id=7,
+        interaction_type="rate",
+        rating=4,
+        duration=30,
+        metadata={"a": [1]},
+        client_id="x",
+    )
+    await tables.given(
+        interactions_projection,
+        at(1, item_created(7, source_type="auto")),
+        at(2, item_created(8, is_private=True)),
+        at(3, rated),
+        at(4, InteractionRecorded(interaction_id=6, user_id=ADA, content_item_id=8, interaction_type="view")),
+    )
+
+    row = {"id": 5, "user_id": BOB, "content_item_id": 7, "interaction_type": "rate", "rating": 4, "duration": 30}
+    at_three = {"metadata": {"a": [1]}, "audience": EVERYONE, "created_at": minute(3), "updated_at": minute(3)}
+    assert (await tables.rows(interactions))[0] == row | at_three
+    assert (await tables.rows(interactions))[1]["audience"] == ADA
+    assert await tables.rows(client_ids) == [{"user_id": BOB, "client_id": "x", "interaction_id": 5}]
+    assert await tables.rows(item_facts) == [
+        {"item_id": 7, "creator_id": ADA, "kind": "auto/image", "audience": EVERYONE},
+        {"item_id": 8, "creator_id": ADA, "kind": "items/image", "audience": ADA},
+    ]
+    facets = {
+        BOB: [
+            *(("all", "", 1), ("type", "rate", 1), ("day", "2026-01-02", 1), ("rating", "4", 1)),
+            *(("duration", "count", 1), ("duration", "seconds", 30), ("kind", "auto/image", 1)),
+            *(("hour", "3", 1), ("weekday", "4", 1)),
+        ],
+        ADA: [
+            *(("all", "", 1), ("type", "view", 1), ("day", "2026-01-02", 1), ("kind", "items/image", 1)),
+            *(("hour", "3", 1), ("weekday", "4", 1)),
+        ],
+    }
+    assert await tables.rows(user_counts) == counts(
+        *((BOB, facet, value, count, count) for facet, value, count in facets[BOB]),
+        *((ADA, facet, value, 0, count) for facet, value, count in facets[ADA]),
+        table=user_counts,
+    )
+    assert await tables.rows(pairs) == counts((ADA, 8, 0, 1), (BOB, 7, 1, 1), table=pairs)
+    assert await tables.rows(user_creators) == counts((ADA, ADA, 0, 1), (BOB, ADA, 1, 1), table=user_creators)
+    of_item = [(facet, value, count) for facet, value, count in facets[BOB] if facet not in {"kind", "hour", "weekday"}]
+    assert await tables.rows(item_counts) == counts(
+        *((7, *each) for each in (*of_item, ("users", "", 1))),
+        *((8, *each) for each in (("all", "", 1), ("type", "view", 1), ("day", "2026-01-02", 1), ("users", "", 1))),
+        table=item_counts,
+    )
+    ours = stripe_of_user(BOB)
+    assert await tables.rows(totals) == counts(
+        (ADA, "type", "view", stripe_of_user(ADA), 1),
+        (EVERYONE, "day", "2026-01-02", ours, 1),
+        (EVERYONE, "items", "", stripe_of_item(7), 1),
+        (EVERYONE, "rating", "4", ours, 1),
+        (EVERYONE, "type", "rate", ours, 1),
+        (EVERYONE, "users", "", ours, 1),
+        table=totals,
+    )
+    assert await tables.rows(popularity) == counts((7, POPULARITY["rate"]), (8, POPULARITY["view"]), table=popularity)
+
+
+async def test_what_was_changed_counts_as_it_is_and_what_was_deleted_not_at_all(tables) -> None:
+    who = {"interaction_id": 5, "user_id": BOB, "content_item_id": 7}
+    await tables.given(
+        interactions_projection,
+        at(1, item_created(7)),
+        at(2, InteractionRecorded(**who, interaction_type="rate", rating=4, client_id="x")),
+        at(3, InteractionChanged(**who, interaction_type="like", metadata={"b": 1})),
+    )
+    (row,) = await tables.rows(interactions)
+    assert (row["interaction_type"], row["rating"], row["metadata"]) == ("like", None, {"b": 1})
+    assert (row["created_at"], row["updated_at"]) == (minute(2), minute(3))
+    facets = {(each["facet"], each["value"]): each["total"] for each in await tables.rows(item_counts)}
+    assert facets == {("all", ""): 1, ("type", "like"): 1, ("day", "2026-01-02"): 1, ("users", ""): 1}
+    assert await tables.rows(popularity) == [{"item_id": 7, "popularity": POPULARITY["like"]}]
+
+    await tables.given(interactions_projection, at(4, ItemDeleted(item_id=7, creator_id=ADA)))
+    assert await tables.rows(popularity) == []
+    assert len(await tables.rows(interactions)) == 1
+
+    await tables.given(interactions_projection, at(5, InteractionDeleted(**who)))
+    for table in (interactions, user_counts, pairs, user_creators, item_counts, totals, popularity):
+        assert await tables.rows(table) == []
+    assert await tables.rows(client_ids) == [{"user_id": BOB, "client_id": "x", "interaction_id": 5}]
+
+
+async def test_what_was_done_with_an_item_goes_where_the_item_goes(tables) -> None:
+    acted = InteractionRecorded(interaction_id=5, user_id=BOB, content_item_id=7, interaction_type="like")
+    await tables.given(interactions_projection, at(1, item_created(7)), at(2, acted))
+    names = (interactions, item_facts, user_counts, pairs, user_creators, item_counts, totals, popularity)
+    public = [await tables.rows(table) for table in names]
+
+    await tables.given(interactions_projection, at(3, ItemMadePrivate(item_id=7)))
+    assert [row["audience"] for row in await tables.rows(interactions)] == [ADA]
+    assert {row["shown"] for table in (user_counts, pairs, user_creators) for row in await tables.rows(table)} == {0}
+    assert await tables.rows(totals) == counts((ADA, "type", "like", stripe_of_user(BOB), 1), table=totals)
+    private = [await tables.rows(table) for table in names]
+    await tables.given(interactions_projection, at(4, ItemMadePrivate(item_id=7)))
+    assert [await tables.rows(table) for table in names] == private
+
+    await tables.given(interactions_projection, at(5, ItemMadePublic(item_id=7)))
+    assert [await tables.rows(table) for table in names] == public
 
 
 async def test_an_item_is_changed_as_its_events_say_and_is_as_new_as_the_last_of_them(tables) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from genonaut.content.images.sweep import sweep
+from genonaut.content.interactions.counting import TYPES
 from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.search.upkeep import fold_everything
 from genonaut.content.service import service
@@ -73,6 +74,7 @@ async def fill(gallery, picture) -> None:
             for number in range(12)
         )
     )
+    await interact(gallery, [ada, bob])
     ids = sorted(await gallery.ids("/content/unified", page_size=100))
     for number, item_id in enumerate(ids[:6]):
         gallery.clock.now += timedelta(milliseconds=1)
@@ -81,6 +83,36 @@ async def fill(gallery, picture) -> None:
         assert response.status_code == 200, response.text
     await gallery.client.put(f"/api/v1/content/{ids[1]}/quality", json={"quality_score": 0.9})
     await gallery.client.delete(f"/api/v1/content/{ids[0]}")
+
+
+async def interact(gallery, users: list[str]) -> None:
+    """All kinds of interactions with items of all kinds, some changed, some taken back; items come to other states."""
+    items = {user: (await gallery.get("/content", user_id=user))["items"] for user in users}
+    bodies = [
+        {
+            "user_id": user,
+            "content_item_id": item["id"],
+            "interaction_type": TYPES[number % 7],
+            "rating": number % 5 + 1,
+            "duration": number,
+            "metadata": AWKWARD,
+            "client_id": f"{number}",
+        }
+        for user in users
+        for number, item in enumerate(items[user] * 2)
+    ]
+    gallery.clock.now += timedelta(hours=5)
+    answer = await gallery.post("/interactions/bulk", bodies)
+    for number, result in enumerate(answer["results"][::3]):
+        gallery.clock.now += timedelta(hours=5)
+        path = f"/api/v1/interactions/{result['id']}"
+        user = bodies[number * 3]["user_id"]
+        if number % 2:
+            assert (await gallery.client.delete(path, params={"user_id": user})).status_code == 200
+        else:
+            changes = {"interaction_type": "like", "rating": None, "metadata": {"a": -0.0}}
+            changed = await gallery.client.put(path, params={"user_id": user}, json=changes)
+            assert changed.status_code == 200
 
 
 async def say_jobs(gallery, *users: UUID) -> None:
@@ -161,6 +193,9 @@ async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture,
             await connection.execute(text("DELETE FROM content_items_all WHERE id % 3 = 0"))
             await connection.execute(text("UPDATE content_items_all SET title = 'x' WHERE id % 3 = 1"))
             await connection.execute(text("DELETE FROM tag_parents"))
+            await connection.execute(text("DELETE FROM user_interactions WHERE id % 2 = 0"))
+            await connection.execute(text("UPDATE interaction_totals SET total = total + 1"))
+            await connection.execute(text("DELETE FROM item_popularity"))
             await connection.execute(text("DELETE FROM search_rows WHERE item_id % 3 = 0"))
             await connection.execute(text("UPDATE search_rows SET keys = '{2}' WHERE item_id % 3 = 1"))
             await connection.execute(text("UPDATE tag_cardinality_stats SET cardinality = 7"))

@@ -417,13 +417,19 @@ async def test_stats_count_what_the_viewer_may_see(gallery) -> None:
         (bob, "/content-auto", False),
         (bob, "/content-auto", True),
     ]:
-        await gallery.item(creator, path, is_private=is_private)
+        item = await gallery.item(creator, path, is_private=is_private)
+        if creator == ada and path == "/content":
+            act = {"user_id": ada, "content_item_id": item["id"], "interaction_type": "rate", "rating": 4}
+            await gallery.post("/interactions", act)
+            await gallery.post("/interactions", {**act, "interaction_type": "view", "rating": None})
 
     no_jobs = dict.fromkeys(("pending", "running", "completed", "failed", "cancelled", "total"), 0)
     for viewer, regular, auto in [(None, 3, 0), (bob, 3, 0), (str(uuid4()), 3, 0), (ada, 5, 1)]:
         assert await gallery.get(f"/users/{ada}/stats", **({"user_id": viewer} if viewer else {})) == {
             "user_id": ada,
             "content": {"regular": regular, "auto": auto, "total": regular + auto},
+            "interactions": 2 * regular,
+            "ratings": regular,
             "generation_jobs": no_jobs,
         }
     assert (await gallery.get(f"/users/{bob}/stats", user_id=bob))["content"]["auto"] == 2

@@ -15,6 +15,8 @@ from genonaut.platform.http.problems import BadRequestError
         ("/api/v1/users/6f/preferences", "content"),
         ("/api/v1/users/6f/generation-jobs", "generation"),
         ("/api/v1/users/generation-jobs", "content"),
+        ("/api/v1/users/6f/interactions", "content"),
+        ("/api/v1/interactions/analytics/user-behavior/6f", "content"),
         ("/api/v1/content", "content"),
         ("/api/v1/content/unified", "content"),
         ("/api/v1/content-auto/7/analytics", "content"),
@@ -50,6 +52,8 @@ def test_who_answers(path: str, expected: str | None) -> None:
         ("/api/v1/content/7", "/api/v1/content"),
         ("/api/v1/users/6f/generation-jobs", "/api/v1/users/{id}/generation-jobs"),
         ("/api/v1/content/creator/6f", "/api/v1/content/by-creator/{id}"),
+        ("/api/v1/interactions/user/6f/interactions", "/api/v1/interactions/by-user/{id}"),
+        ("/api/v1/interactions/content/7/interactions", "/api/v1/interactions/by-content/{id}"),
         ("/api/v1/nothing", None),
     ],
 )

@@ -54,6 +54,15 @@ Row = RowMapping | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Addition:
+    """What one stream is given. `version` is how many events of it the decision saw."""
+
+    subject: str
+    version: int
+    events: Sequence[Event]
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[S]):
     state: S
     appended: Sequence[Recorded]
@@ -113,12 +122,30 @@ class EventStore:
         rows = await connection.execute(_LOAD, {"stream": f"{name}-{subject}"})
         return [to_recorded(row, self.source) for row in rows.mappings()]
 
+    async def load_all(
+        self, connection: AsyncConnection, name: str, subjects: Sequence[str]
+    ) -> dict[str, list[Recorded]]:
+        """All events of several aggregates in order, by subject. One that has none is not in it."""
+        streams = [f"{name}-{subject}" for subject in subjects]
+        found: dict[str, list[Recorded]] = {}
+        for row in (await connection.execute(_LOAD_ALL, {"streams": streams})).mappings():
+            recorded = to_recorded(row, self.source)
+            found.setdefault(recorded.envelope.subject, []).append(recorded)
+        return found
+
     async def append(
         self, connection: AsyncConnection, name: str, subject: str, version: int, events: Sequence[Event]
     ) -> list[Recorded]:
         """`version` is how many events the decision saw.
 
         Raises ConcurrencyConflictError when there are more by now.
+        """
+        return await self.append_all(connection, name, [Addition(subject, version, events)])
+
+    async def append_all(self, connection: AsyncConnection, name: str, additions: Sequence[Addition]) -> list[Recorded]:
+        """Appends to several streams at once, in this order, and projects all of it together.
+
+        Raises ConcurrencyConflictError when one of them is past its version.
         """
         cause = current_cause() or Cause(correlation_id=str(uuid4()))
         now = self.clock()
@@ -129,47 +156,53 @@ class EventStore:
                     event,
                     id=uuid4(),
                     source=self.source,
-                    subject=subject,
+                    subject=each.subject,
                     time=now,
-                    sequence=version + offset,
+                    sequence=each.version + offset,
                     correlationid=cause.correlation_id,
                     causationid=cause.causation_id,
                 ),
                 cause.traceparent,
             )
-            for offset, event in enumerate(events, start=1)
+            for each in additions
+            for offset, event in enumerate(each.events, start=1)
         ]
-        columns = _columns(f"{name}-{subject}", recorded)
         try:
-            await connection.execute(_APPEND, columns)
+            await connection.execute(_APPEND, _columns(name, recorded))
         except IntegrityError as error:
             if "events_stream_version_key" in str(error.orig):
-                raise ConcurrencyConflictError(f"{name}-{subject} is past version {version}") from error
+                seen = ", ".join(f"{name}-{each.subject} is past version {each.version}" for each in additions[:1])
+                raise ConcurrencyConflictError(seen if len(additions) == 1 else f"{seen}, or another one") from error
             raise
         for projection in self.projections:
             await projection.apply(connection, recorded)
-        after_commit(connection, lambda: _count(events))
+        after_commit(connection, lambda: _count(recorded))
         return recorded
 
 
-def _count(events: Sequence[Event]) -> None:
-    for event in events:
-        metrics.EVENTS_APPENDED.labels(type=event.type).inc()
+def _count(recorded: Sequence[Recorded]) -> None:
+    for each in recorded:
+        metrics.EVENTS_APPENDED.labels(type=each.envelope.type).inc()
 
 
 _LOAD = text("""
 SELECT id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data
 FROM events WHERE stream = :stream ORDER BY version
 """)
+_LOAD_ALL = text("""
+SELECT id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data
+FROM events WHERE stream = ANY(CAST(:streams AS text[])) ORDER BY stream, version
+""")
 
 # One round trip for any number of events. The outbox row carries no payload: the relay reads it from the log.
 _APPEND = text("""
 WITH appended AS (
     INSERT INTO events (id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data)
-    SELECT id, :stream, version, type, dataversion, :time, :correlation_id, :causation_id, :traceparent, data
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS int[]), CAST(:types AS text[]), CAST(:dataversions AS int[]),
-                CAST(:data AS jsonb[])) AS new (id, version, type, dataversion, data)
-    ORDER BY version
+    SELECT id, stream, version, type, dataversion, :time, :correlation_id, :causation_id, :traceparent, data
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:streams AS text[]), CAST(:versions AS int[]), CAST(:types AS text[]),
+                CAST(:dataversions AS int[]), CAST(:data AS jsonb[])) WITH ORDINALITY
+         AS new (id, stream, version, type, dataversion, data, place)
+    ORDER BY place
     RETURNING id, position
 ), pending AS (
     INSERT INTO outbox (event_id, position) SELECT id, position FROM appended
@@ -178,15 +211,15 @@ SELECT pg_notify('outbox_' || current_schema(), '')
 """)
 
 
-def _columns(stream: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
+def _columns(name: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
     first = recorded[0]
     return {
-        "stream": stream,
         "time": first.envelope.time,
         "correlation_id": first.envelope.correlationid,
         "causation_id": first.envelope.causationid,
         "traceparent": first.traceparent,
         "ids": [each.envelope.id for each in recorded],
+        "streams": [f"{name}-{each.envelope.subject}" for each in recorded],
         "versions": [each.envelope.sequence for each in recorded],
         "types": [each.envelope.type for each in recorded],
         "dataversions": [each.envelope.dataversion for each in recorded],

@@ -54,16 +54,19 @@ class Projection:
         source: Durable | None = None,
         cells: str | None = None,
         keyed: bool = False,
+        reads: Sequence[type[Event]] = (),
     ) -> None:
         """`cells` names a timestamptz column of all its tables; rebuilds then compare and replace hour by hour.
 
-        `keyed` says that its own tables recognise a repeated event, so that following the bus needs no inbox.
+        `keyed` says that its own tables recognise a repeated event, so that following the bus needs no inbox. `reads`
+        are the events of an inline one that takes them `in_batches`.
         """
         self.name = name
         self.tables = tables
         self.source = source
         self.cells = cells
         self.keyed = keyed
+        self._reads = tuple(reads)
         self._handlers: dict[type[Event], Handler[Event]] = {}
         self._batch: BatchHandler | None = None
 
@@ -80,7 +83,10 @@ class Projection:
         return register
 
     def in_batches(self, handler: BatchHandler) -> BatchHandler:
-        """Decorates `async (connection, recorded)`, called with everything at once instead of event by event."""
+        """Decorates `async (connection, recorded)`, called with everything at once instead of event by event.
+
+        Everything is what its `source` or its `reads` name, and never nothing.
+        """
         self._batch = handler
         return handler
 
@@ -89,12 +95,15 @@ class Projection:
         """What it reads, by type."""
         if self.source:
             return sorted(event.type for event in self.source.events)
-        return sorted(event.type for event in self._handlers)
+        return sorted(event.type for event in (*self._handlers, *self._reads))
 
     async def apply(self, connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
         """In the caller's transaction. Events it does not know change nothing."""
         if self._batch:
-            await self._batch(connection, recorded)
+            if self._reads:
+                recorded = [each for each in recorded if isinstance(each.event, self._reads)]
+            if recorded:
+                await self._batch(connection, recorded)
             return
         for each in recorded:
             if handler := self._handlers.get(type(each.event)):

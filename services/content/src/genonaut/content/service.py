@@ -7,6 +7,9 @@ from genonaut.content.images.api import PREFIX as IMAGES
 from genonaut.content.images.api import router as images_router
 from genonaut.content.images.projection import images_projection
 from genonaut.content.images.sweep import sweep_images
+from genonaut.content.interactions.api import router as interactions_router
+from genonaut.content.interactions.api import users_router as user_interactions_router
+from genonaut.content.interactions.projection import interactions_projection
 from genonaut.content.items.api import auto_router, regular_router
 from genonaut.content.items.consumers import publish
 from genonaut.content.items.implications import apply_implications
@@ -35,7 +38,7 @@ from genonaut.platform.service import Service
 service = Service(
     name="content",
     settings=ContentSettings,
-    summary="Users, tags, images and the items of the gallery.",
+    summary="Users, tags, images, the items of the gallery, and what people do with them.",
     routers=[
         users_router,
         credentials_router,
@@ -51,6 +54,8 @@ service = Service(
         auto_lists,
         regular_router,
         auto_router,
+        interactions_router,
+        user_interactions_router,
     ],
     projections=[
         users_projection,
@@ -61,6 +66,7 @@ service = Service(
         images_projection,
         items_projection,
         search_projection,
+        interactions_projection,
         jobs_projection,
     ],
     background=[keep_folded, apply_implications, sweep_images],

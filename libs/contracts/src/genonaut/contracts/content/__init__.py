@@ -1,6 +1,12 @@
 """What the content service states, a module for each kind of thing."""
 
 from genonaut.contracts.content.images import ImageRemoved, ImageRetired, ImageUploaded
+from genonaut.contracts.content.interactions import (
+    InteractionChanged,
+    InteractionDeleted,
+    InteractionRecorded,
+    InteractionType,
+)
 from genonaut.contracts.content.items import (
     ContentType,
     ImpliedTag,
@@ -43,6 +49,10 @@ __all__ = [
     "ImageRetired",
     "ImageUploaded",
     "ImpliedTag",
+    "InteractionChanged",
+    "InteractionDeleted",
+    "InteractionRecorded",
+    "InteractionType",
     "ItemCreated",
     "ItemDeleted",
     "ItemEdited",

@@ -8,7 +8,8 @@
             return await fetch_list(connection, select(items), query, Item.model_validate)
 
 Pages by `page` and `page_size` or `skip` and `limit` use OFFSET; pages by `cursor` start at a row and cost the same at
-any depth. Rows without a sort value come last in both orders. `total` is exact.
+any depth. Rows without a sort value come last in both orders, and a plain index on the sort column and the key serves
+both. `total` is exact.
 """
 
 import hashlib
@@ -20,7 +21,20 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel
-from sqlalchemy import Column, ColumnElement, Select, and_, func, literal, or_, true, tuple_, type_coerce
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.platform.http.cursors import Cursors, InvalidCursorError, Position
@@ -228,28 +242,46 @@ def list_query(
 
 async def fetch_list(
     connection: AsyncConnection,
-    statement: Select[Any],
+    statement: Select[Any] | Sequence[Select[Any]],
     query: ListQuery,
     to_model: Callable[[dict[str, Any]], T],
+    *,
+    total: int | None = None,
 ) -> ListBody[T]:
     """The wanted page of `statement`, each row (a dict of its columns) through `to_model`, e.g. `Item.model_validate`.
 
     The guarantees are those of `fetch_page`.
     """
-    page = await fetch_page(connection, statement, query)
+    page = await fetch_page(connection, statement, query, total=total)
     return ListBody[T].of(page, [to_model(row) for row in page.rows])
 
 
-async def fetch_page(connection: AsyncConnection, statement: Select[Any], query: ListQuery) -> Page:
+async def fetch_page(
+    connection: AsyncConnection,
+    statement: Select[Any] | Sequence[Select[Any]],
+    query: ListQuery,
+    *,
+    total: int | None = None,
+) -> Page:
     """The wanted page of `statement`, which has its filters, and neither ORDER BY, GROUP BY, DISTINCT nor LIMIT.
 
     Raises NotFoundError (PAGE_OUT_OF_RANGE) for a page after the last one; page 1 of an empty list is fine. Exact under
     concurrent writes when the connection reads one snapshot.
+
+    Several statements, of the same columns and without a row in common, are one list. Each is walked by an index of its
+    own, where one with OR would find none that has the order.
+
+    `total` spares counting when the caller keeps the number of rows. The page number that a cursor leads to is then the
+    one it had when the cursor was made.
     """
-    start = query.start
-    total, ahead = await _count(connection, statement, query, start)
+    statements = [statement] if isinstance(statement, Select) else statement
+    start, counted = query.start, total is None
+    if total is None:
+        total, ahead = await _count(connection, statements, query, start)
+    else:
+        ahead = _remembered(query, start, total)
     skip = query.skipped(total, ahead)
-    rows = await _rows(connection, statement, query, start, skip)
+    rows = await _rows(connection, statements, query, start, skip)
     more, rows = len(rows) > query.size, rows[: query.size]
     if query.backward:
         rows.reverse()
@@ -257,34 +289,67 @@ async def fetch_page(connection: AsyncConnection, statement: Select[Any], query:
     else:
         has_previous, has_next = total > 0 and skip > 0, more
     places = [(row.pop(_SORT_VALUE), row.pop(_KEY)) for row in rows]
-    return query.paged(rows, places, total=total, skip=skip, has_next=has_next, has_previous=has_previous)
+    return query.paged(
+        rows, places, total=total, skip=skip, has_next=has_next, has_previous=has_previous, counted=counted
+    )
 
 
 async def _count(
-    connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None
+    connection: AsyncConnection, statements: Sequence[Select[Any]], query: ListQuery, start: Position | None
 ) -> tuple[int, int]:
     """How many rows there are, and how many of them lie ahead of where the walk starts."""
     counts: list[ColumnElement[int]] = [func.count()]
     if start is not None:
         counts.append(func.count().filter(or_(*_ahead(query, start))))
-    row = (await connection.execute(statement.with_only_columns(*counts, maintain_column_froms=True))).one()
-    return row[0], row[-1]
+    total = ahead = 0
+    for statement in statements:
+        row = (await connection.execute(statement.with_only_columns(*counts, maintain_column_froms=True))).one()
+        total, ahead = total + row[0], ahead + row[-1]
+    return total, ahead
+
+
+def _remembered(query: ListQuery, start: Position | None, total: int) -> int:
+    """How many of `total` rows lie ahead of where the walk starts, by what its cursor says."""
+    if start is None:
+        return total
+    passed = min(start.ahead or 0, total)
+    if not query.backward:
+        return total - passed
+    return passed if start.backward else max(0, passed - 1)  # a cursor that leads on has passed its own row
 
 
 async def _rows(
-    connection: AsyncConnection, statement: Select[Any], query: ListQuery, start: Position | None, skip: int
+    connection: AsyncConnection,
+    statements: Sequence[Select[Any]],
+    query: ListQuery,
+    start: Position | None,
+    skip: int,
 ) -> list[dict[str, Any]]:
     """The rows of the page in walking order, and one more when there is one."""
-    statement = statement.add_columns(query.column.label(_SORT_VALUE), query.key.label(_KEY))
-    statement = statement.order_by(*_order(query))
-    if start is None and not query.backward:
-        statement = statement.offset(skip)
+    stretches = _whole(query) if start is None else _ahead(query, start)
+    offset = skip if start is None and not query.backward else 0
     rows: list[dict[str, Any]] = []
-    for stretch in [true()] if start is None else _ahead(query, start):
-        if len(rows) <= query.size:
-            found = await connection.execute(statement.where(stretch).limit(query.size + 1 - len(rows)))
-            rows += [dict(row) for row in found.mappings()]
+    for number, stretch in enumerate(stretches, start=1):
+        if len(rows) > query.size:
+            break
+        wanted = _walk([each.where(stretch) for each in statements], query, offset, query.size + 1 - len(rows))
+        found = [dict(row) for row in (await connection.execute(wanted)).mappings()]
+        rows += found
+        if found:
+            offset = 0
+        elif offset and number < len(stretches):
+            offset -= (await _count(connection, [each.where(stretch) for each in statements], query, None))[0]
     return rows
+
+
+def _walk(statements: Sequence[Select[Any]], query: ListQuery, offset: int, count: int) -> Select[Any]:
+    """So many rows in walking order, after the first `offset`."""
+    sort = query.column.label(_SORT_VALUE), query.key.label(_KEY)
+    walks = [each.add_columns(*sort).order_by(*_order(query, query.column, query.key)) for each in statements]
+    if len(walks) > 1:
+        merged = union_all(*(walk.limit(offset + count) for walk in walks)).subquery()
+        walks = [select(merged).order_by(*_order(query, merged.c[_SORT_VALUE], merged.c[_KEY]))]
+    return walks[0].limit(count).offset(offset)
 
 
 def nullable(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -296,12 +361,18 @@ def _may_be_null(column: ColumnElement[Any]) -> bool:
     return not isinstance(column, Column) or bool(column.nullable)
 
 
-def _order(query: ListQuery) -> list[ColumnElement[Any]]:
+def _order(query: ListQuery, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    # Without a word of NULLs, which a plain index has in one place only: they are a stretch of their own.
     falling = query.descending != query.backward
-    column = query.column.desc() if falling else query.column.asc()
-    if _may_be_null(query.column):  # said only where needed: a plain index knows nothing of NULLS LAST
-        column = column.nulls_first() if query.backward else column.nulls_last()
-    return [column, query.key.desc() if falling else query.key.asc()]
+    return [column.desc() if falling else column.asc() for column in columns]
+
+
+def _whole(query: ListQuery) -> list[ColumnElement[bool]]:
+    """All rows in walking order, as stretches."""
+    if not _may_be_null(query.column):
+        return [true()]
+    there, missing = query.column.is_not(None), query.column.is_(None)
+    return [missing, there] if query.backward else [there, missing]
 
 
 def _ahead(query: ListQuery, start: Position) -> list[ColumnElement[bool]]:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import Depends, Path, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from genonaut.content.interactions.queries import totals_of_user
 from genonaut.content.jobs.queries import jobs_of
 from genonaut.content.unified.queries import counts
 from genonaut.content.users import commands, queries
@@ -134,14 +135,15 @@ async def change_preferences(user_id: UserId, body: NewPreferences, runtime: Run
 
 @router.get("/{id}/stats", responses=UNKNOWN)
 async def get_stats(user_id: UserId, runtime: RuntimeDep, viewer: Viewer = None) -> UserStats:
-    """What there is of a user. Their private items and jobs count when they look themselves."""
+    """What there is of a user. Their private items and jobs, and what is done with such, count for themselves."""
     async with runtime.database.reading() as connection:
         if await queries.is_active(connection, user_id) is None:
             raise _unknown(user_id)
         own = viewer == user_id
         content = await _content(connection, user_id, own=own)
+        acts = await totals_of_user(connection, user_id, viewer=viewer)
         jobs = await jobs_of(connection, user_id, own=own)
-    return UserStats(user_id=user_id, content=content, generation_jobs=JobCounts.of(jobs))
+    return UserStats(user_id=user_id, content=content, **acts, generation_jobs=JobCounts.of(jobs))
 
 
 async def _content(connection: AsyncConnection, user_id: UUID, *, own: bool) -> ContentCounts:

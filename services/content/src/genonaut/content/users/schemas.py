@@ -103,4 +103,6 @@ class JobCounts(BaseModel):
 class UserStats(BaseModel):
     user_id: UUID
     content: ContentCounts
+    interactions: int = Field(description="What they did with items.")
+    ratings: int = Field(description="How many of these have a rating.")
     generation_jobs: JobCounts = Field(description="As far as the news of the jobs has come: a moment late.")

@@ -1,6 +1,6 @@
 """How long a completion of what somebody types takes, with many tags, in one process.
 
-    python tests/benchmarks/bench_tags.py [--tags 15000] [--typed 1500]
+    python tests/benchmarks/bench_completion.py [--tags 15000] [--typed 1500]
 
 Tags have names of one to three words, a fifth of them an alias, and are as popular as words are: few have most items.
 What is typed is the beginning of a word, of one letter and more, a fifth of it mistyped. It is asked for one after the
