@@ -171,3 +171,26 @@ async def test_lists_answer_with_a_slash_too_and_are_no_ids(bare_gallery, source
     for path in ("", "/enhanced", "/public", "/recent", "/top-rated", "/by-type/text", "/stats/overview"):
         response = await bare_gallery.client.get(f"/api/v1{source}{path}/")
         assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("path", SOURCES)
+async def test_an_item_says_what_was_done_with_it(gallery, path) -> None:
+    ada, bob = await gallery.user(), await gallery.user()
+    item = await gallery.item(ada, path)
+    for user, kind in [(ada, "view"), (bob, "view"), (bob, "like")]:
+        body = {"user_id": user, "content_item_id": item["id"], "interaction_type": kind}
+        await gallery.post("/interactions", body)
+
+    body = await gallery.get(f"{path}/{item['id']}/analytics")
+
+    assert body == await gallery.get(f"/interactions/analytics/content/{item['id']}")
+    assert (body["total_interactions"], body["unique_users"], body["by_type"]["view"]) == (3, 2, 2)
+
+
+async def test_analytics_of_an_item_are_for_those_who_see_it(gallery) -> None:
+    ada = await gallery.user()
+    private, regular = await gallery.item(ada, is_private=True), await gallery.item(ada)
+
+    assert await gallery.problem("GET", f"/content/{private['id']}/analytics") == (404, "NOT_FOUND")
+    assert await gallery.problem("GET", f"/content-auto/{regular['id']}/analytics") == (404, "NOT_FOUND")
+    assert (await gallery.get(f"/content/{private['id']}/analytics", user_id=ada))["total_interactions"] == 0

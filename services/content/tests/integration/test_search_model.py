@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from genonaut.content.interactions.counting import POPULARITY
 from genonaut.content.search import folding, upkeep
 from genonaut.content.search import queries as search_queries
 from genonaut.content.search.planner import Plan, Strategy
@@ -20,6 +21,7 @@ SORTS: dict[str, Callable[["Made"], Any]] = {
     "updated_at": lambda made: made.updated_at,
     "quality_score": lambda made: made.quality,
     "title": lambda made: made.title,
+    "popularity": lambda made: made.popularity,
 }
 
 
@@ -37,6 +39,7 @@ class Made:
     tags: list[str]
     quality: float
     is_private: bool
+    popularity: int = 0
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Model:
     async def happen(self) -> None:
         """One thing, at random."""
         things = [self.create, self.create, self.create, self.create_late, self.retag, self.judge, self.flip]
-        await self.choose.choice([*things, self.rename, self.delete, self.fold])()
+        await self.choose.choice([*things, self.rename, self.delete, self.fold, self.like])()
 
     async def create(self) -> None:
         clock = self.gallery.clock
@@ -114,6 +117,13 @@ class Model:
             await upkeep.fold_everything(database)
         else:
             await upkeep.fold_what_is_due(database, self.gallery.clock())
+
+    async def like(self) -> None:
+        """By its creator, who sees it in any case."""
+        if made := self._any():
+            body = {"user_id": made.creator, "content_item_id": made.id, "interaction_type": "like"}
+            await self.gallery.post("/interactions", body)
+            made.popularity += POPULARITY["like"]
 
     def _any(self) -> Made | None:
         return self.choose.choice(list(self.made.values())) if self.made else None

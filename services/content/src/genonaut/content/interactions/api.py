@@ -27,6 +27,7 @@ from genonaut.content.interactions.schemas import (
     BulkResult,
     ClientId,
     ContentAnalytics,
+    Days,
     Deleted,
     GlobalAnalytics,
     Interaction,
@@ -54,7 +55,6 @@ Viewer = Annotated[
 ]
 Actor = Annotated[UUID | None, Query(alias="user_id", description="Who wants it: what somebody else did is 404.")]
 Key = Annotated[ClientId | None, Header(alias="Idempotency-Key", description="A client id for what has none.")]
-Days = Annotated[int, Query(ge=1, le=365, description="How many days back, today included, in UTC.")]
 
 
 def _listed(*fields: str) -> Any:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -32,6 +33,9 @@ MAX_SECONDS = 2**31 - 1
 Rating = Annotated[int, Field(ge=RATINGS[0], le=RATINGS[-1], strict=True)]
 Seconds = Annotated[int, Field(ge=0, le=MAX_SECONDS, strict=True)]
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+Days = Annotated[int, Query(ge=1, le=365, description="How many days back, today included, in UTC.")]
 
 
 class NewInteraction(BaseModel):

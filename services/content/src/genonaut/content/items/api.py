@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.images.addresses import Addresses, AddressesDep, addresses_of
 from genonaut.content.images.queries import hold, seen_by
+from genonaut.content.interactions.queries import content_numbers
+from genonaut.content.interactions.schemas import ContentAnalytics, Days
 from genonaut.content.items import commands, queries
 from genonaut.content.items.domain import (
     ITEM,
@@ -121,6 +124,19 @@ def items_router(prefix: str, source_type: SourceType, *, looks_up: SourceType |
             recorded = [to_recorded(row, runtime.service.source) for row in page.rows]
             slugs = await queries.tag_slugs(connection, [each.event for each in recorded])
         return ListBody[HistoryEntry].of(page, [HistoryEntry.of(each, slugs) for each in recorded])
+
+    @router.get("/{id}/analytics", responses=FOUND)
+    async def get_analytics(
+        item_id: Id, runtime: RuntimeDep, addresses: AddressesDep, days: Days = 30, viewer: Viewer = None
+    ) -> ContentAnalytics:
+        """What was done with an item, by how many people, and when."""
+        since = (runtime.clock() - timedelta(days=days - 1)).date()
+        async with runtime.database.reading() as connection:
+            row = await queries.by_id(connection, item_id, viewer=viewer, source_type=looks_up)
+            numbers = await content_numbers(connection, item_id, viewer, since=since) if row else None
+        if numbers is None:
+            raise _unknown(item_id)
+        return ContentAnalytics.of(numbers, addresses)
 
     @router.post("/{id}/revert", responses=CHANGED)
     async def revert_item(item_id: Id, body: OldVersion, runtime: RuntimeDep, actor: Actor = None) -> Item:

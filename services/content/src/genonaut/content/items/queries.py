@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, false, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.images.tables import images
+from genonaut.content.interactions.tables import popularity as item_popularity
 from genonaut.content.items.domain import ITEM, spoken_of
 from genonaut.content.items.tables import items
 from genonaut.content.search.keys import Kind, kind_of
@@ -17,12 +18,14 @@ from genonaut.content.users.tables import users
 from genonaut.contracts import Event
 from genonaut.contracts.content import ItemMadePublic, SourceType
 from genonaut.platform.events import LOG
+from genonaut.platform.http.lists import nullable
 
 SORTS: dict[str, ColumnElement[Any]] = {
     "created_at": items.c.created_at,
     "updated_at": items.c.updated_at,
     "quality_score": items.c.quality_score,
     "title": items.c.title,
+    "popularity": nullable(item_popularity.c.popularity),
 }
 
 _SHOWN = [column for column in items.c if column is not items.c.search_text]
@@ -42,6 +45,7 @@ def whole() -> Select[Any]:
         items.outerjoin(users, users.c.id == items.c.creator_id)
         .outerjoin(images, images.c.sha256 == items.c.image_sha256)
         .outerjoin(search_rows, search_rows.c.item_id == items.c.id)
+        .outerjoin(item_popularity, item_popularity.c.item_id == items.c.id)
     )
 
 

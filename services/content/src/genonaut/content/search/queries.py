@@ -195,11 +195,12 @@ async def _walk(
     falling = query.descending is not query.backward
     order, compare = ("DESC", "<") if falling else ("ASC", ">")
     found: list[tuple[int, Any]] = []
+    table, key = ("item_popularity", "item_id") if query.sort == "popularity" else (items.name, "id")
     place = None if query.start is None else (query.start.value, query.start.key)
     walked, chunk = 0, 256
     while walked < WALKED + 2 * wanted:
-        beyond = "" if place is None else f"WHERE ({query.sort}, id) {compare} ($2, $3)"
-        statement = _WALK.format(column=query.sort, order=order, beyond=beyond)
+        beyond = "" if place is None else f"WHERE ({query.sort}, {key}) {compare} ($2, $3)"
+        statement = _WALK.format(table=table, key=key, column=query.sort, order=order, beyond=beyond)
         rows = await driver.fetch(statement, chunk, *(place or ()))
         for item_id, value, block, position in rows:
             if matches.has(item_id, None if block is None else Place(block, position)):
@@ -261,7 +262,7 @@ JOIN search_positions p ON p.block = w.block AND p.position = w.position
 
 _WALK = """
 SELECT i.id, i.{column} AS value, p.block, p.position
-FROM (SELECT id, {column} FROM content_items_all {beyond} ORDER BY {column} {order}, id {order} LIMIT $1) i
+FROM (SELECT {key} AS id, {column} FROM {table} {beyond} ORDER BY {column} {order}, {key} {order} LIMIT $1) i
 LEFT JOIN search_positions p ON p.item_id = i.id
 ORDER BY i.{column} {order}, i.id {order}
 """

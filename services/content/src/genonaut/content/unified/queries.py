@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from genonaut.content.interactions.tables import popularity as item_popularity
 from genonaut.content.items.tables import items
 from genonaut.content.search import queries as search
 from genonaut.content.search.domain import Scope, Wanted
@@ -29,9 +30,9 @@ _SHOWN = [
 def unified() -> Select[Any]:
     """All items with what the list shows of them, as `schemas.UnifiedItem` takes it after `with_tags`."""
     return select(*_SHOWN, users.c.username.label("creator_username"), search_rows.c["keys"]).select_from(
-        items.outerjoin(users, users.c.id == items.c.creator_id).outerjoin(
-            search_rows, search_rows.c.item_id == items.c.id
-        )
+        items.outerjoin(users, users.c.id == items.c.creator_id)
+        .outerjoin(search_rows, search_rows.c.item_id == items.c.id)
+        .outerjoin(item_popularity, item_popularity.c.item_id == items.c.id)
     )
 
 
