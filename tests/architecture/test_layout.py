@@ -30,7 +30,7 @@ OWN_WORDS = {
     # Beside the roles, a loop that no request sets going.
     "content/items": {"implications"},
     # An index of its own: what items are found by, where their bits are, and how those are read and written.
-    "content/search": {"arrays", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
+    "content/search": {"arrays", "checks", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
     # Where images are and for whom; what is made of them when it is asked for; and a loop that no request sets going.
     "content/images": {"addresses", "renditions", "sweep"},
     # Which counters there are and what moves them: arithmetic that recording, changing and showing rest on.

@@ -133,6 +133,13 @@ async def gallery(platform: Platform) -> AsyncIterator[Gallery]:
         yield gallery
 
 
+@pytest_asyncio.fixture
+async def still_gallery(platform: Platform) -> AsyncIterator[Gallery]:
+    """A gallery of this test's own, in which nothing happens but what the test does."""
+    async with opened(platform, replace(service, background=())) as gallery:
+        yield gallery
+
+
 @pytest_asyncio.fixture(scope="session")
 async def bare_gallery(
     postgres: Postgres, migrated_template: str, nats_server: Nats, tmp_path_factory: pytest.TempPathFactory

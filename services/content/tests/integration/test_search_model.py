@@ -241,3 +241,4 @@ async def test_lists_show_what_a_plain_list_would(
         if step % 20 == 19:
             for _ in range(3):
                 await model.check(model.question())
+            assert not await upkeep.recount(gallery.runtime.database, repair=False)

@@ -11,6 +11,8 @@ from genonaut.platform.service_cli import load_service, service_commands
 
 if TYPE_CHECKING:
     from genonaut.content.images.sweep import Check
+    from genonaut.content.search.checks import Drift
+    from genonaut.content.search.folding import Folded
 
 app = service_commands("content")
 
@@ -43,6 +45,57 @@ def check(
         + (f" {found.repaired} of them deleted." if repair else "")
     )
     raise typer.Exit(1 if found.lost or len(found.stray) > found.repaired else 0)
+
+
+search = typer.Typer(no_args_is_help=True, help="The index that items are found by, and the counts of tags.")
+app.add_typer(search, name="search")
+
+
+@search.command(name="check")
+def check_search(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what is found to be wrong.")] = False,
+) -> None:
+    """Make the index and the counts of tags again from the items, and compare.
+
+    The service may run meanwhile, and does the same once a day. Exit code: 0 says that all is well or was mended, 1
+    that not.
+    """
+    with stack_environment("content"):
+        found = asyncio.run(_check_search(repair=repair))
+    if found is None:
+        typer.echo("Another process is at it. Try again later.")
+        raise typer.Exit(1)
+    typer.echo(
+        f"{found.items} items. Wrong: {len(found.blocks)} blocks, {found.lost} items that are not found,"
+        f" {len(found.counts)} counts of tags.{' All of it is mended.' if found and repair else ''}"
+    )
+    raise typer.Exit(1 if found and not repair else 0)
+
+
+@search.command()
+def fold() -> None:
+    """Move all items that are new or changed into the index now. The service does it by itself, a little later."""
+    with stack_environment("content"):
+        folded = asyncio.run(_fold())
+    typer.echo(f"{folded.appended} new, {folded.changed} changed, {folded.merged} late.")
+
+
+async def _check_search(*, repair: bool) -> "Drift | None":
+    from genonaut.content.search import upkeep  # noqa: PLC0415 - not for serving
+    from genonaut.platform.maintenance import progress_bar  # noqa: PLC0415 - as above
+
+    service = load_service("content")
+    async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
+        with progress_bar("items") as progress:
+            return await upkeep.recount(runtime.database, repair=repair, progress=progress)
+
+
+async def _fold() -> "Folded":
+    from genonaut.content.search import upkeep  # noqa: PLC0415 - not for serving
+
+    service = load_service("content")
+    async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
+        return await upkeep.fold_everything(runtime.database)
 
 
 async def _check(*, repair: bool, older: timedelta) -> "Check":

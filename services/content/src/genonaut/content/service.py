@@ -16,7 +16,7 @@ from genonaut.content.items.implications import apply_implications
 from genonaut.content.items.projection import items_projection
 from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.search.projection import search_projection
-from genonaut.content.search.upkeep import keep_folded
+from genonaut.content.search.upkeep import keep_folded, recount_now_and_then
 from genonaut.content.settings import ContentSettings
 from genonaut.content.tag_completion.api import router as tag_completion_router
 from genonaut.content.tag_completion.projection import tag_completion_projection
@@ -69,7 +69,7 @@ service = Service(
         interactions_projection,
         jobs_projection,
     ],
-    background=[keep_folded, apply_implications, sweep_images],
+    background=[keep_folded, recount_now_and_then, apply_implications, sweep_images],
     consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )

@@ -17,6 +17,9 @@ class Performance(BaseModel):
 class ContentSettings(ServiceSettings):
     section: ClassVar[str] = "content"
 
+    search_recount_seconds: float = Field(
+        default=24 * 3600, gt=0, description="Between two comparisons of the index of items with the items."
+    )
     performance: Performance = Field(default=Performance(), description="Knobs of searches by tags.")
 
     # The second recommendation of RFC 9106 for Argon2id. A hash that was made with others is made again at sign-in.

@@ -57,7 +57,7 @@ class _Changes:
         return list(self.added.keys() | self.removed.keys())
 
 
-async def fold(connection: asyncpg.Connection, *, keep: int, batch: int = BATCH) -> Folded | None:
+async def fold(connection: asyncpg.Connection, *, keep: int, batch: int) -> Folded | None:
     """Moves up to `batch` new and `batch` changed items into the blocks, but not the `keep` newest.
 
     None when somebody else is folding. In a transaction of the caller.
@@ -150,6 +150,21 @@ async def _append(connection: asyncpg.Connection, changes: _Changes, batch: int,
     for number, ((last_at, last_id), next_position) in ends.items():
         await connection.execute(_END, number, last_at, last_id, next_position)
     return [row["item_id"] for row in rows]
+
+
+async def remake(connection: asyncpg.Connection, numbers: Sequence[int]) -> None:
+    """Makes these blocks anew from their rows, and has those noted that nothing knows of.
+
+    Writers wait meanwhile. In a transaction of the caller that has done nothing before, as for `merge`.
+    """
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('genonaut search folding'))")
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('genonaut search positions'))")
+    for number in numbers:
+        blocks = await _blocks(connection)
+        index = next((index for index, block in enumerate(blocks) if block.number == number), None)
+        if index is not None:  # nobody else has made it anew
+            await _remake(connection, blocks, index)
+    await connection.execute(_NOTE_LOST)
 
 
 async def _remake(connection: asyncpg.Connection, blocks: Sequence[_Block], index: int) -> int:
@@ -278,6 +293,13 @@ ON CONFLICT (key, block) DO UPDATE SET cardinality = excluded.cardinality, bits 
 _EMPTY = """
 DELETE FROM search_segments s USING unnest($1::int[], $2::int[]) AS e (key, block)
 WHERE s.key = e.key AND s.block = e.block
+"""
+
+_NOTE_LOST = """
+INSERT INTO search_tail (item_id, created_at, keys)
+SELECT r.item_id, r.created_at, r.keys FROM search_rows r
+WHERE NOT EXISTS (SELECT FROM search_positions p WHERE p.item_id = r.item_id)
+ON CONFLICT (item_id) DO UPDATE SET keys = excluded.keys
 """
 
 _FORGET = "DELETE FROM search_tail WHERE block = $1 OR item_id = ANY($2::bigint[])"

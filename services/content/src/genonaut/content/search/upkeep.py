@@ -6,13 +6,20 @@ from typing import Any
 
 import asyncpg
 import structlog
+from prometheus_client import Gauge
 
 from genonaut.content.search import folding
+from genonaut.content.search.checks import Drift, Progress, drift, mend
 from genonaut.content.search.folding import Folded
 from genonaut.platform.database import Database
+from genonaut.platform.metrics import REGISTRY
 from genonaut.platform.service import Runtime
 
 log = structlog.get_logger()
+
+DRIFT = Gauge(
+    "content_search_drift", "Blocks, items and counts of tags that the last recount found wrong.", registry=REGISTRY
+)
 
 LOOK_SECONDS = 1.0
 CHANGED = 256
@@ -34,6 +41,36 @@ async def keep_folded(runtime: Runtime[Any]) -> None:
             log.info("search.folded", **vars(folded))
 
 
+async def recount_now_and_then(runtime: Runtime[Any]) -> None:
+    """For ever, every `search_recount_seconds`. What is wrong is reported, and mended."""
+    while True:
+        await asyncio.sleep(runtime.settings.search_recount_seconds)
+        try:
+            found = await recount(runtime.database)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next time may succeed
+            log.warning("search.recount_failed", error=f"{type(error).__name__}: {error}")
+            continue
+        if found is not None:
+            DRIFT.set(len(found.blocks) + found.lost + len(found.counts))
+            log.info("search.recounted", items=found.items)
+
+
+async def recount(database: Database, *, repair: bool = True, progress: Progress = lambda *_: None) -> Drift | None:
+    """Compares index and counts with the rows, and mends what differs. None when another process is at it."""
+    async with database.driver() as connection:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('genonaut search recount'))"):
+                return None
+            found = await drift(connection, progress=progress)
+        if found:
+            counts = {f"{key}/{source}": off for (key, source), off in list(found.counts.items())[:20]}
+            log.error("search.drift", blocks=found.blocks, lost=found.lost, tags=len(found.counts), some=counts)
+        if found and repair:
+            async with connection.transaction():
+                await mend(connection, found)
+    return found
+
+
 async def fold_what_is_due(database: Database, now: datetime) -> Folded:
     """Rounds of folding until nothing is due."""
     total = Folded()
@@ -44,7 +81,7 @@ async def fold_what_is_due(database: Database, now: datetime) -> Folded:
             waits = due["fresh"] >= folding.BATCH + keep if keep else due["fresh"] > 0
             if waits or due["changed"] >= CHANGED or (due["changed"] and not keep):
                 async with connection.transaction():
-                    folded = await folding.fold(connection, keep=keep)
+                    folded = await folding.fold(connection, keep=keep, batch=folding.BATCH)
                 if folded is None:
                     return total
                 total.appended += folded.appended
