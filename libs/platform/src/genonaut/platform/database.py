@@ -157,6 +157,17 @@ class Database:
                 await asyncio.gather(self.engine.dispose(), self._ping_engine.dispose())
 
 
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's connection, in the transaction that `connection` has begun with its first statement.
+
+    For what is asked often, or moves much. Raises RuntimeError when there was no statement yet.
+    """
+    raw = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
+    if not raw.is_in_transaction():
+        raise RuntimeError("no statement was run on this connection yet, so it is in no transaction")
+    return raw
+
+
 def lock_key(purpose: str) -> int:
     """The key of the advisory lock for this purpose, the same in every version: old and new processes meet in it."""
     return zlib.crc32(f"genonaut {purpose}".encode())

@@ -6,6 +6,7 @@ decides again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic
 from uuid import uuid4
 
@@ -60,6 +61,8 @@ class Addition:
     subject: str
     version: int
     events: Sequence[Event]
+    time: datetime | None = None
+    """When it happened, for what happened elsewhere and long ago; None for now."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class EventStore:
                     id=uuid4(),
                     source=self.source,
                     subject=each.subject,
-                    time=now,
+                    time=each.time or now,
                     sequence=each.version + offset,
                     correlationid=cause.correlation_id,
                     causationid=cause.causation_id,
@@ -198,10 +201,10 @@ FROM events WHERE stream = ANY(CAST(:streams AS text[])) ORDER BY stream, versio
 _APPEND = text("""
 WITH appended AS (
     INSERT INTO events (id, stream, version, type, dataversion, time, correlation_id, causation_id, traceparent, data)
-    SELECT id, stream, version, type, dataversion, :time, :correlation_id, :causation_id, :traceparent, data
+    SELECT id, stream, version, type, dataversion, time, :correlation_id, :causation_id, :traceparent, data
     FROM unnest(CAST(:ids AS uuid[]), CAST(:streams AS text[]), CAST(:versions AS int[]), CAST(:types AS text[]),
-                CAST(:dataversions AS int[]), CAST(:data AS jsonb[])) WITH ORDINALITY
-         AS new (id, stream, version, type, dataversion, data, place)
+                CAST(:dataversions AS int[]), CAST(:times AS timestamptz[]), CAST(:data AS jsonb[])) WITH ORDINALITY
+         AS new (id, stream, version, type, dataversion, time, data, place)
     ORDER BY place
     RETURNING id, position
 ), pending AS (
@@ -214,7 +217,6 @@ SELECT pg_notify('outbox_' || current_schema(), '')
 def _columns(name: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
     first = recorded[0]
     return {
-        "time": first.envelope.time,
         "correlation_id": first.envelope.correlationid,
         "causation_id": first.envelope.causationid,
         "traceparent": first.traceparent,
@@ -223,6 +225,7 @@ def _columns(name: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
         "versions": [each.envelope.sequence for each in recorded],
         "types": [each.envelope.type for each in recorded],
         "dataversions": [each.envelope.dataversion for each in recorded],
+        "times": [each.envelope.time for each in recorded],
         "data": [_json(each.envelope) for each in recorded],
     }
 

@@ -6,6 +6,7 @@ included, from the event.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeVar
 
 from sqlalchemy import Table
@@ -68,6 +69,7 @@ class Projection:
         self.keyed = keyed
         self._reads = tuple(reads)
         self._handlers: dict[type[Event], Handler[Event]] = {}
+        self._many: dict[type[Event], BatchHandler] = {}
         self._batch: BatchHandler | None = None
 
     def on(self, *events: type[E]) -> Callable[[Handler[E]], Handler[E]]:
@@ -78,6 +80,17 @@ class Projection:
                 if event in self._handlers:
                     raise TypeError(f"projection {self.name} handles {event.__name__} twice")
                 self._handlers[event] = handler  # type: ignore[assignment]  # called with its own event class only
+            return handler
+
+        return register
+
+    def on_many(self, event: type[E]) -> Callable[[BatchHandler], BatchHandler]:
+        """Decorates `async (connection, recorded)`, called with all events of this kind that follow each other."""
+
+        def register(handler: BatchHandler) -> BatchHandler:
+            if event in self._handlers or event in self._many:
+                raise TypeError(f"projection {self.name} handles {event.__name__} twice")
+            self._many[event] = handler
             return handler
 
         return register
@@ -95,7 +108,7 @@ class Projection:
         """What it reads, by type."""
         if self.source:
             return sorted(event.type for event in self.source.events)
-        return sorted(event.type for event in (*self._handlers, *self._reads))
+        return sorted(event.type for event in (*self._handlers, *self._many, *self._reads))
 
     async def apply(self, connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
         """In the caller's transaction. Events it does not know change nothing."""
@@ -105,6 +118,9 @@ class Projection:
             if recorded:
                 await self._batch(connection, recorded)
             return
-        for each in recorded:
-            if handler := self._handlers.get(type(each.event)):
-                await handler(connection, each.event, each.envelope)
+        for kind, alike in groupby(recorded, lambda each: type(each.event)):
+            if many := self._many.get(kind):
+                await many(connection, list(alike))
+            elif handler := self._handlers.get(kind):
+                for each in alike:
+                    await handler(connection, each.event, each.envelope)

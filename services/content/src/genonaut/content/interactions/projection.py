@@ -49,6 +49,7 @@ from genonaut.contracts.content import (
     ItemMadePrivate,
     ItemMadePublic,
 )
+from genonaut.platform.database import driver_of
 from genonaut.platform.projections import Projection, Recorded
 
 interactions_projection = Projection(
@@ -100,13 +101,19 @@ async def _without_changes_of_privacy(connection: AsyncConnection, run: Sequence
     deleted = [each.event.item_id for each in run if isinstance(each.event, ItemDeleted)]
     of_interactions = [each for each in run if not isinstance(each.event, ItemCreated | ItemDeleted)]
     if created:
-        await connection.execute(item_facts.insert(), [_facts_of(event) for event in created])
-        await connection.execute(popularity.insert(), [{"item_id": each.item_id, "popularity": 0} for each in created])
+        driver = await driver_of(connection)
+        facts = [tuple(_facts_of(event).values()) for event in created]
+        await driver.copy_records_to_table(item_facts.name, records=facts, columns=_FACTS)
+        zeros = [(event.item_id, 0) for event in created]
+        await driver.copy_records_to_table(popularity.name, records=zeros, columns=["item_id", "popularity"])
     if of_interactions:
         await _interactions(connection, of_interactions)
     if deleted:
         gone = popularity.c.item_id == any_(literal(deleted, ARRAY(popularity.c.item_id.type)))
         await connection.execute(popularity.delete().where(gone))
+
+
+_FACTS = ["item_id", "creator_id", "kind", "audience"]
 
 
 def _facts_of(event: ItemCreated) -> Row:

@@ -1,6 +1,8 @@
 """Item events into the table `content_items_all`."""
 
-from typing import Any
+import json
+from collections.abc import Sequence
+from typing import Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,34 +21,44 @@ from genonaut.contracts.content import (
     ItemTagsImplied,
 )
 from genonaut.contracts.images import SHOWN_SIZE, image_path
-from genonaut.platform.projections import Projection
+from genonaut.platform.database import driver_of
+from genonaut.platform.projections import Projection, Recorded
 
 items_projection = Projection("items", items)
 
 
-@items_projection.on(ItemCreated)
-async def _created(connection: AsyncConnection, event: ItemCreated, envelope: Envelope) -> None:
+@items_projection.on_many(ItemCreated)
+async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
+    rows = [_row(cast("ItemCreated", each.event), each.envelope) for each in recorded]
+    # In one copy: a gallery may come by the million.
+    driver = await driver_of(connection)
+    await driver.copy_records_to_table(items.name, records=rows, columns=_COLUMNS)
+
+
+_COLUMNS = [column.name for column in items.c]
+
+
+def _row(event: ItemCreated, envelope: Envelope) -> tuple[Any, ...]:
+    """In the order of the columns."""
     image = event.image
-    await connection.execute(
-        items.insert().values(
-            id=event.item_id,
-            source_type=event.source_type,
-            title=event.title,
-            content_type=event.content_type,
-            content_data=event.content_data,
-            prompt=event.prompt,
-            creator_id=event.creator_id,
-            item_metadata=event.item_metadata,
-            quality_score=event.quality_score,
-            is_private=event.is_private,
-            path_thumb=image_path(image.sha256, size=SHOWN_SIZE) if image else None,
-            image_sha256=image.sha256 if image else None,
-            job_id=event.job_id,
-            image_index=event.image_index if event.job_id is not None else None,
-            search_text=searchable(event.title, event.prompt),
-            created_at=envelope.time,
-            updated_at=envelope.time,
-        )
+    return (
+        event.item_id,
+        event.source_type,
+        event.title,
+        event.content_type,
+        event.content_data,
+        event.prompt,
+        event.creator_id,
+        json.dumps(event.item_metadata),  # with integers of any size, which a log gives back
+        event.quality_score,
+        event.is_private,
+        image_path(image.sha256, size=SHOWN_SIZE) if image else None,
+        image.sha256 if image else None,
+        event.job_id,
+        event.image_index if event.job_id is not None else None,
+        searchable(event.title, event.prompt),
+        envelope.time,
+        envelope.time,
     )
 
 

@@ -1,14 +1,16 @@
 """Item events into the keys that items are found by, and into how many public items each tag is on."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.search.keys import (
+    SOURCES,
     Kind,
     class_key,
     creator_key,
@@ -30,10 +32,12 @@ from genonaut.contracts.content import (
     ItemQualityChanged,
     ItemRetagged,
     ItemTagsImplied,
+    SourceType,
     TagCreated,
     UserRegistered,
 )
-from genonaut.platform.projections import Projection
+from genonaut.platform.database import driver_of
+from genonaut.platform.projections import Projection, Recorded
 
 search_projection = Projection("search", search_keys, search_rows, tag_cardinality_stats)
 
@@ -48,19 +52,34 @@ async def _user_registered(connection: AsyncConnection, event: UserRegistered, _
     await connection.execute(search_keys.insert().values(id=event.user_id, key=creator_key(event.number)))
 
 
-@search_projection.on(ItemCreated)
-async def _created(connection: AsyncConnection, event: ItemCreated, envelope: Envelope) -> None:
-    *tags, creator = await _keys(connection, [*event.tag_ids, event.creator_id])
-    keys = [
-        *tags,
-        creator,
+@search_projection.on_many(ItemCreated)
+async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
+    events = [cast("ItemCreated", each.event) for each in recorded]
+    ids = {id_ for event in events for id_ in (*event.tag_ids, event.creator_id)}
+    known = dict(zip(ids, await _keys(connection, list(ids)), strict=True))
+    keys = [_keys_of(event, known) for event in events]
+    rows = [(event.item_id, each.envelope.time, of) for event, each, of in zip(events, recorded, keys, strict=True)]
+    driver = await driver_of(connection)
+    await driver.copy_records_to_table(search_rows.name, records=rows, columns=["item_id", "created_at", "keys"])
+    for source in SOURCES:
+        counted = [
+            (each.envelope.time, _public_tags(of))
+            for event, each, of in zip(events, recorded, keys, strict=True)
+            if event.source_type == source
+        ]
+        changes = Counter(key for _, tags in counted for key in tags)
+        if changes:
+            await _move(connection, source, changes, max(time for time, tags in counted if tags))
+
+
+def _keys_of(event: ItemCreated, known: Mapping[UUID, int]) -> list[int]:
+    return [
+        *(known[tag_id] for tag_id in event.tag_ids),
+        known[event.creator_id],
         class_key(event.source_type, is_private=event.is_private),
         type_key(event.content_type),
         *quality_keys(event.quality_score),
     ]
-    row = {"item_id": event.item_id, "created_at": envelope.time, "keys": keys}
-    await connection.execute(search_rows.insert().values(row))
-    await _count(connection, [], keys, envelope.time)
 
 
 @search_projection.on(ItemRetagged)
@@ -133,8 +152,12 @@ async def _count(connection: AsyncConnection, old: Sequence[int], new: Sequence[
     counted = {key: change for key, change in changes.items() if change}
     if counted:
         (source,) = {source_of(key) for key in new or old if kind_of(key) is Kind.CLASS}
-        parameters = {"source": source, "time": time, "keys": list(counted), "changes": list(counted.values())}
-        await connection.execute(_COUNT, parameters)
+        await _move(connection, source, counted, time)
+
+
+async def _move(connection: AsyncConnection, source: SourceType, changes: Mapping[int, int], time: datetime) -> None:
+    parameters = {"source": source, "time": time, "keys": list(changes), "changes": list(changes.values())}
+    await connection.execute(_COUNT, parameters)
 
 
 def _public_tags(keys: Sequence[int]) -> list[int]:

@@ -26,6 +26,7 @@ from genonaut.content.search.planner import Knobs, Plan, Strategy, plan, tell
 from genonaut.content.search.segments import find
 from genonaut.content.search.terms import Except, Has, Term
 from genonaut.content.tags.queries import meant
+from genonaut.platform.database import driver_of
 from genonaut.platform.http.cursors import Position
 from genonaut.platform.http.lists import ListQuery, Page, fetch_page
 
@@ -54,7 +55,7 @@ async def page(
     The guarantees are those of `fetch_page`. `connection` reads one snapshot.
     """
     search = await _search(connection, wanted, knobs)
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     by_time = query.sort == "created_at"
     bounds: list[SortKey] = [(search.since, 0)] if search.since else []
     if by_time and query.start is not None:
@@ -75,7 +76,7 @@ async def page(
 async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> list[int]:
     """How many items there are of each, as far as keys tell. `connection` reads one snapshot."""
     terms = [term_of(each, await _named(connection, each)) for each in wanted]
-    found, _ = await find(await _driver(connection), terms)
+    found, _ = await find(await driver_of(connection), terms)
     return [len(matches) for matches in found]
 
 
@@ -85,7 +86,7 @@ async def with_one_tag_and_not_the_other(
     """Items with the one and without the other, the latest `most` of them, whoever sees them."""
     rows = await connection.execute(_KEYS, {"ids": [tag_id, other_id]})
     keys = {row.id: row.key for row in rows}
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     (matches,), _ = await find(driver, [Except(Has(keys[tag_id]), Has(keys[other_id]))])
     return await _ids(driver, matches.between(max(0, len(matches) - most), len(matches)))
 
@@ -147,7 +148,7 @@ async def _by_time(
     size = min(query.size, ahead) if query.backward else min(query.size, max(0, total - skip))
     first = total - skip - size if query.descending else skip
     chosen = matches.between(first, first + size)
-    ids = await _ids(await _driver(connection), chosen[::-1] if query.descending else chosen)
+    ids = await _ids(await driver_of(connection), chosen[::-1] if query.descending else chosen)
     rows = await _rows(connection, statement, ids)
     return query.paged(
         rows,
@@ -161,7 +162,7 @@ async def _by_time(
 
 async def _walked(connection: AsyncConnection, matches: Matches, query: ListQuery, statement: Select[Any]) -> Page:
     """By a value that the bits are not ordered by."""
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     total, start = len(matches), query.start
     ahead = total
     if start is not None and start.ahead is not None:  # as it was when the cursor was written
@@ -236,14 +237,6 @@ def _scanned(statement: Select[Any], search: _Search) -> Select[Any]:
     found = text(f"{items.name}.id IN (SELECT r.item_id FROM search_rows r WHERE {met})").bindparams(**arguments)
     statement = statement.where(found, *search.conditions)
     return statement.where(items.c.created_at >= search.since) if search.since else statement
-
-
-async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
-    """The driver's connection, in the transaction that `connection` has begun by reading."""
-    raw = cast("asyncpg.Connection", (await connection.get_raw_connection()).driver_connection)
-    if not raw.is_in_transaction():
-        raise RuntimeError("nothing has been read on this connection yet, so there is no snapshot to read more of")
-    return raw
 
 
 _KEYS = text("""
