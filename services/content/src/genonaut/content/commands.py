@@ -1,11 +1,16 @@
 """The command line of the content service."""
 
 import asyncio
+import time
+from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genonaut.platform import maintenance
 from genonaut.platform.cli import PATIENCE_SECONDS, stack_environment
 from genonaut.platform.service_cli import load_service, service_commands
 
@@ -13,6 +18,8 @@ if TYPE_CHECKING:
     from genonaut.content.images.sweep import Check
     from genonaut.content.search.checks import Drift
     from genonaut.content.search.folding import Folded
+    from genonaut.content.transfer.domain import Format
+    from genonaut.content.transfer.queries import Done
 
 app = service_commands("content")
 
@@ -80,13 +87,123 @@ def fold() -> None:
     typer.echo(f"{folded.appended} new, {folded.changed} changed, {folded.merged} late.")
 
 
+@app.command(name="import")
+def import_items(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="NDJSON, or TSV by its name.")
+    ],
+    creator: Annotated[
+        str | None, typer.Option(help="Whose the items are that name no creator: a user name or an id.")
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Note lines that are no items here, and go on. Without it the first one ends it."),
+    ] = None,
+) -> None:
+    """Take in a file of items, a thousand at a time.
+
+    Each line is an item. As JSON: {"title": "A lighthouse", "prompt": "a lighthouse at dusk", "creator": "ada",
+    "tags": ["sea", "night-sky"], "source": "regular", "content_type": "image", "quality_score": 0.5, "is_private":
+    false, "created_at": "2026-01-02T03:04:05Z", "item_metadata": {}, "content_data": null}; all but title and prompt
+    may be left out. A TSV has these names in its first line, tags with | between them, metadata as JSON.
+
+    The service may run meanwhile. Interrupted, the same file goes on where it stopped; taken in whole, it is not taken
+    in again. Exit code: 0 says that every line is an item now, 1 that some were rejected.
+    """
+    from genonaut.content.transfer.domain import BadLineError  # noqa: PLC0415 - not for serving
+
+    began = time.monotonic()
+    with stack_environment("content"):
+        try:
+            before, done = maintenance.run(_import(file, creator, rejects))
+        except BadLineError as error:
+            typer.echo(f"{file}: {error}. What came before it is taken in.", err=True)
+            raise typer.Exit(1) from None
+    seconds = max(0.001, time.monotonic() - began)
+    new = done.items - before.items
+    typer.echo(f"{new} items in {seconds:.1f} s, {new / seconds:,.0f} a second. {done.skipped} lines were rejected.")
+    if before.line:
+        typer.echo(f"{before.items} of its items were taken in before.")
+    raise typer.Exit(1 if done.skipped else 0)
+
+
+@app.command(name="export")
+def export_items(
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, help="NDJSON, or TSV by its name. What is there is replaced.")
+    ],
+    public_only: Annotated[bool, typer.Option("--public-only", help="Leave out private items.")] = False,
+) -> None:
+    """Write all items into a file, which `import` takes."""
+    with stack_environment("content"):
+        count = maintenance.run(_export(file, public_only=public_only))
+    typer.echo(f"{count} items.")
+
+
+async def _import(file: Path, creator: str | None, rejects: Path | None) -> "tuple[Done, Done]":
+    from genonaut.content.transfer import commands, queries  # noqa: PLC0415 - not for serving
+    from genonaut.content.transfer.domain import BadLineError  # noqa: PLC0415 - as above
+
+    service = load_service("content")
+    name = commands.name_of(file)
+    with ExitStack() as opened:
+        total = sum(
+            chunk.count(b"\n") for chunk in iter(partial(opened.enter_context(file.open("rb")).read, 2**20), b"")
+        )
+        notes = opened.enter_context(rejects.open("a")) if rejects else None
+        progress = opened.enter_context(maintenance.progress_bar("items"))
+
+        def reject(line: int, problem: str) -> None:
+            if notes is None:
+                raise BadLineError(f"line {line}: {problem}")
+            notes.write(f"{line}\t{problem}\n")
+
+        async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
+            async with runtime.database.reading() as connection:
+                before = await queries.done(connection, name)
+            done = await commands.take_in(
+                runtime,
+                opened.enter_context(file.open("rb")),
+                name=name,
+                format_="tsv" if file.suffix == ".tsv" else "ndjson",
+                creator=creator,
+                reject=reject,
+                progress=lambda done: progress(done.line, max(total, done.line)),
+            )
+    return before, done
+
+
+async def _export(file: Path, *, public_only: bool) -> int:
+    from genonaut.content.transfer import queries  # noqa: PLC0415 - not for serving
+    from genonaut.content.transfer.domain import COLUMNS, table_line, written  # noqa: PLC0415 - as above
+
+    service = load_service("content")
+    count = 0
+    async with (
+        service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime,
+        runtime.database.driver() as connection,
+        connection.transaction(isolation="repeatable_read"),
+    ):
+        total = await queries.count(connection, public_only=public_only)
+        with file.open("wb") as out, maintenance.progress_bar("items") as progress:
+            format_: Format = "tsv" if file.suffix == ".tsv" else "ndjson"
+            if format_ == "tsv":
+                out.write(table_line(COLUMNS))
+            async for row in queries.exported(connection, public_only=public_only):
+                out.write(written(row, format_))
+                count += 1
+                if count % queries.PREFETCH == 0:
+                    progress(count, total)
+            progress(count, total)
+    return count
+
+
 async def _check_search(*, repair: bool) -> "Drift | None":
     from genonaut.content.search import upkeep  # noqa: PLC0415 - not for serving
-    from genonaut.platform.maintenance import progress_bar  # noqa: PLC0415 - as above
 
     service = load_service("content")
     async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
-        with progress_bar("items") as progress:
+        with maintenance.progress_bar("items") as progress:
             return await upkeep.recount(runtime.database, repair=repair, progress=progress)
 
 
@@ -100,11 +217,10 @@ async def _fold() -> "Folded":
 
 async def _check(*, repair: bool, older: timedelta) -> "Check":
     from genonaut.content.images import sweep  # noqa: PLC0415 - not for serving
-    from genonaut.platform.maintenance import progress_bar  # noqa: PLC0415 - as above
 
     service = load_service("content")
     async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
-        with progress_bar("images") as progress:
+        with maintenance.progress_bar("images") as progress:
             return await sweep.check(
                 runtime.database,
                 runtime.objects,

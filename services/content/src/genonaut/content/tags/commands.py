@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tags import queries
 from genonaut.content.tags.domain import TAG, AddParent, Create, Publish, RemoveParent, TagReference, name_of
-from genonaut.platform.events import EventStore
+from genonaut.platform.events import Addition, EventStore
 
 
 class UnknownTagError(Exception):
@@ -52,6 +52,33 @@ async def ensure(
         number = await queries.next_number(connection)
         await store.execute_in(connection, TAG, tag_id, Create(slug, name, number, is_private))
     return list(wanted)
+
+
+async def ensure_words(
+    store: EventStore, connection: AsyncConnection, words: Sequence[str], *, is_private: bool
+) -> dict[str, UUID]:
+    """The tag of each of these slugs or aliases; those that did not exist now do, all at once.
+
+    Raises BadSlugError, and UnknownTagError for an id.
+    """
+    references = {word: TagReference.of(word) for word in words}
+    meanings = await queries.meanings(connection, dict.fromkeys(each.tag_id for each in references.values()))
+    missing: dict[UUID, TagReference] = {}
+    for reference in references.values():
+        if meanings[reference.tag_id].is_private is None:
+            missing[reference.tag_id] = reference
+    numbers = await queries.next_numbers(connection, len(missing))
+    additions = []
+    for tag_id, number in zip(sorted(missing), numbers, strict=True):
+        slug, name = missing[tag_id].slug, missing[tag_id].name
+        if slug is None or name is None:
+            raise UnknownTagError(tag_id)
+        additions.append(Addition(str(tag_id), 0, TAG.decide(Create(slug, name, number, is_private), TAG.initial)))
+    if additions:
+        await store.append_all(connection, TAG.name, additions)
+    if not is_private:
+        await publish(store, connection, [meaning.tag_id for meaning in meanings.values() if meaning.is_private])
+    return {word: meanings[reference.tag_id].tag_id for word, reference in references.items()}
 
 
 async def publish(store: EventStore, connection: AsyncConnection, tag_ids: Sequence[UUID]) -> None:

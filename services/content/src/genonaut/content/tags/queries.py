@@ -211,6 +211,11 @@ async def ancestors(connection: AsyncConnection, tag_id: UUID) -> set[UUID]:
     return set(await connection.scalars(above))
 
 
+async def next_numbers(connection: AsyncConnection, count: int) -> list[int]:
+    drawn = text("SELECT nextval('tags_number_seq') FROM generate_series(1, :count)")
+    return list(await connection.scalars(drawn, {"count": count}))
+
+
 async def next_number(connection: AsyncConnection) -> int:
     number: int = await connection.scalar(text("SELECT nextval('tags_number_seq')"))
     return number

@@ -1,0 +1,85 @@
+"""What an import asks about the gallery, and what an export reads of it."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+PREFETCH = 1_000
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far a file has been taken in."""
+
+    line: int = 0
+    items: int = 0
+    skipped: int = 0
+
+
+async def done(connection: AsyncConnection, name: str) -> Done:
+    row = (await connection.execute(text(_DONE), {"name": name})).one_or_none()
+    return Done(*row) if row else Done()
+
+
+async def note(connection: AsyncConnection, name: str, done: Done) -> None:
+    await connection.execute(
+        text(_NOTE), {"name": name, "line": done.line, "items": done.items, "skipped": done.skipped}
+    )
+
+
+async def creators(connection: AsyncConnection, names: Iterable[str]) -> dict[str, tuple[UUID, bool]]:
+    """Ids and whether they are active, of users by their names in lower case and by their ids."""
+    rows = await connection.execute(text(_CREATORS), {"names": [name.lower() for name in names]})
+    return {row.name: (row.id, row.is_active) for row in rows}
+
+
+async def next_ids(connection: AsyncConnection, count: int) -> list[int]:
+    return list(await connection.scalars(text(_NEXT_IDS), {"count": count}))
+
+
+async def exported(connection: asyncpg.Connection, *, public_only: bool) -> AsyncIterator[dict[str, Any]]:
+    """All items by their ids, as `domain.written` takes them. `connection` is in a transaction."""
+    async for row in connection.cursor(
+        _EXPORTED.format(which="NOT i.is_private" if public_only else "true"), prefetch=PREFETCH
+    ):
+        yield dict(row)
+
+
+async def count(connection: asyncpg.Connection, *, public_only: bool) -> int:
+    which = "NOT i.is_private" if public_only else "true"
+    total: int = await connection.fetchval(f"SELECT count(*) FROM content_items_all i WHERE {which}")
+    return total
+
+
+_DONE = "SELECT line, items, skipped FROM imports WHERE name = :name"
+
+_NOTE = """
+INSERT INTO imports (name, line, items, skipped, updated_at) VALUES (:name, :line, :items, :skipped, now())
+ON CONFLICT (name) DO UPDATE
+SET line = excluded.line, items = excluded.items, skipped = excluded.skipped, updated_at = excluded.updated_at
+"""
+
+_CREATORS = """
+SELECT lower(username) AS name, id, is_active FROM users WHERE lower(username) = ANY(CAST(:names AS text[]))
+UNION ALL
+SELECT CAST(id AS text), id, is_active FROM users WHERE CAST(id AS text) = ANY(CAST(:names AS text[]))
+"""
+
+_NEXT_IDS = "SELECT nextval('content_items_id_seq') FROM generate_series(1, :count)"
+
+_EXPORTED = """
+SELECT i.title, i.prompt, coalesce(u.username, CAST(i.creator_id AS text)) AS creator, i.source_type, i.content_type,
+       i.quality_score, i.is_private, i.created_at, i.item_metadata, i.content_data,
+       ARRAY(SELECT t.slug FROM unnest(r.keys) WITH ORDINALITY AS k (key, place)
+             JOIN search_keys s ON s.key = k.key JOIN tags t ON t.id = s.id
+             WHERE k.key & 7 = 0 ORDER BY k.place) AS tags
+FROM content_items_all i
+LEFT JOIN users u ON u.id = i.creator_id
+LEFT JOIN search_rows r ON r.item_id = i.id
+WHERE {which} ORDER BY i.id
+"""
