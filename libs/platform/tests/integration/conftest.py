@@ -24,7 +24,7 @@ from genonaut.platform.consumers import Consumer
 from genonaut.platform.database import Database
 from genonaut.platform.dead_letters import DeadLetter
 from genonaut.platform.events import EventStore
-from genonaut.platform.migrations import LOG_KEPT, PLATFORM_TABLES, PRUNED, RESTORED_OUTBOX, statements
+from genonaut.platform.migrations import LOG_KEPT, PLATFORM_TABLES, PRUNED, RESTORED_OUTBOX, VERIFIED, statements
 from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Rebuild, Report
@@ -176,7 +176,7 @@ async def toy(platform: Platform) -> AsyncIterator[Toy]:
     async with platform.database("content", as_owner=True) as owner, owner.transaction() as connection:
         await connection.execute(text("DROP SCHEMA content CASCADE"))
         await connection.execute(text("CREATE SCHEMA content"))
-        for statement in statements(PLATFORM_TABLES + RESTORED_OUTBOX + PRUNED):
+        for statement in statements(PLATFORM_TABLES + RESTORED_OUTBOX + PRUNED + VERIFIED):
             await connection.execute(text(statement))
         await connection.execute(text("CREATE TABLE people (user_id uuid PRIMARY KEY, username text, changes bigint)"))
         await connection.execute(text("CREATE TABLE greeted (user_id uuid PRIMARY KEY, greetings bigint)"))

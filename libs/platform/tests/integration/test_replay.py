@@ -68,6 +68,21 @@ async def test_a_rebuild_touches_nothing_while_it_only_looks(toy, people) -> Non
     assert await toy.scalar("SELECT count(*) FROM pg_tables WHERE schemaname LIKE 'content_rebuild%'") == 0
 
 
+async def test_a_whole_rebuild_is_noted_with_what_it_found(toy, people, statement) -> None:
+    noted = "SELECT projection, events, equal FROM verifications"
+    await toy.history(users=3)
+
+    await people.run(swap=False, progress=ignore_progress)
+    assert await toy.rows(noted) == [("people", 6, True)]
+
+    await statement("UPDATE content.people SET changes = 7")
+    await people.run(swap=False, progress=ignore_progress)
+    assert await toy.rows(noted) == [("people", 6, False)]
+
+    await people.run(swap=True, progress=ignore_progress)
+    assert await toy.rows(noted) == [("people", 6, True)]
+
+
 async def test_commands_during_a_rebuild_are_all_in_it(toy, people, monkeypatch) -> None:
     monkeypatch.setattr(replay, "BATCH", 20)
     await toy.history(users=30)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 PLATFORM_TABLES = """
 CREATE TABLE events (
@@ -94,14 +95,24 @@ END $$
 """The fourth, one statement: nobody but the owner changes the log or the revision of the schema. Provisioning, which
 gives the same rights on all tables, keeps to it: see `provisioning.KEPT`."""
 
+VERIFIED = """
+CREATE TABLE verifications (
+    projection text PRIMARY KEY,
+    verified_at timestamptz NOT NULL DEFAULT now(),
+    events bigint NOT NULL,
+    equal boolean NOT NULL
+);
+"""
+"""The fifth: when each projection was last rebuilt whole and compared, and whether it was equal. `replay` writes it."""
+
 
 def statements(script: str) -> list[str]:
     """The statements of a script, one by one as asyncpg wants them. Splits at `;` before a line end."""
     return [part.strip() for part in script.split(";\n") if part.strip()]
 
 
-def config(service: str, *, admin_url: str) -> Config:
-    """Alembic's configuration for one service, usable with any Alembic command."""
+def config(service: str, *, admin_url: str = "") -> Config:
+    """Alembic's configuration for one service, usable with any Alembic command that needs no database without a URL."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic_env"))
     config.set_main_option("version_locations", str(files(f"genonaut.{service}") / "migrations"))
@@ -109,6 +120,18 @@ def config(service: str, *, admin_url: str) -> Config:
     config.attributes["admin_url"] = admin_url
     config.attributes["schema"] = service
     return config
+
+
+def newest_revision(service: str) -> str:
+    """The one that `migrate` brings a schema to."""
+    head = ScriptDirectory.from_config(config(service)).get_current_head()
+    assert head is not None  # noqa: S101 - every service has a first revision
+    return head
+
+
+def knows_revision(service: str, revision: str) -> bool:
+    """Whether this code has it: what was made by newer code has others."""
+    return revision in {each.revision for each in ScriptDirectory.from_config(config(service)).walk_revisions()}
 
 
 async def migrate(service: str, *, admin_url: str) -> None:

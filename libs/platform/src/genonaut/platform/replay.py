@@ -123,6 +123,8 @@ class Rebuild:
             await self._look(source, report)
             if swap and report.differs:
                 await self._swap(source, report, allow_loss=allow_loss)
+        if not within:
+            await self._note(report)
         return report
 
     async def _look(self, source: Source, report: Report) -> None:
@@ -178,6 +180,20 @@ class Rebuild:
             reasons.append(f"{skipped} events were skipped that live has not parked")
         if reasons:
             raise ReplayRefusedError(f"{'; '.join(reasons)}. If that is what you want, say --allow-loss")
+
+    async def _note(self, report: Report) -> None:
+        """For `genonaut <service> doctor`: when the whole projection was last compared, and whether it was equal."""
+        noted = {"projection": report.projection, "events": report.events, "equal": report.equal or report.swapped}
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                text(f"""
+                    INSERT INTO {self.service}.verifications (projection, events, equal)
+                    VALUES (:projection, :events, :equal)
+                    ON CONFLICT (projection)
+                    DO UPDATE SET verified_at = now(), events = excluded.events, equal = excluded.equal
+                """),
+                noted,
+            )
 
     async def _parked(self, connection: AsyncConnection, places: Sequence[Place]) -> int:
         """How many of these live has skipped too. An inline projection skips nothing: the command fails."""

@@ -36,6 +36,7 @@ from genonaut.platform.serving import SHUTDOWN_SECONDS, end, serve, watched
 from genonaut.platform.settings import ServiceSettings
 
 if TYPE_CHECKING:
+    from genonaut.platform.doctor.findings import Check as DoctorCheck
     from genonaut.platform.objects import ObjectStore
     from genonaut.platform.pictures.pool import PicturePool
 
@@ -112,6 +113,8 @@ class Service(Generic[Cfg]):
     process: str | None = None
     relays: bool = True
     """Whether it sees to the service's outbox, and to what the service may forget: one kind of process does."""
+    checks: Sequence["DoctorCheck"] = ()
+    """What `genonaut <service> doctor` looks at beside what it looks at in every service."""
     body_limits: Mapping[str, int] = field(default_factory=dict)
     """Bytes by path prefix, where the default of 1 MiB does not fit."""
 

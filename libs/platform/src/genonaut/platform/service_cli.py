@@ -1,4 +1,4 @@
-"""The commands that every service has: serve, migrate, restore-stream, and its dead letters."""
+"""The commands that every service has: serve, migrate, restore-stream, doctor, and its dead letters."""
 
 import asyncio
 from importlib import import_module
@@ -59,6 +59,24 @@ def service_commands(name: str) -> typer.Typer:
         with stack_environment(name):
             lost = restore_streams(load_service(name), dry_run=dry_run)
         raise typer.Exit(1 if dry_run and lost else 0)
+
+    @app.command()
+    def doctor(
+        figures: Annotated[bool, typer.Option("--figures", help="The figures behind the findings, too.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON, for programs.")] = False,
+    ) -> None:
+        """Look at the service's part of the database: what is well, what is not, and what to do about it.
+
+        Sizes, indexes that are unused, missing or broken, dead rows, connections, slow statements and long
+        transactions; and whether roles, rights, partitions, triggers, sequences, the outbox and the projections are as
+        they should be. It changes nothing. With DATABASE_ADMIN_URL it looks as the owner, who sees more.
+        Exit code 1 says that something is bad; what is only worth a look is 0.
+        """
+        from genonaut.platform.doctor.command import doctor  # noqa: PLC0415 - not for serving
+
+        with stack_environment(name):
+            well = asyncio.run(doctor(load_service(name), as_json=as_json, figures=figures))
+        raise typer.Exit(0 if well else 1)
 
     @letters.command("list")
     def list_letters(limit: Annotated[int, typer.Option(help="At most this many.")] = 100) -> None:

@@ -33,6 +33,7 @@ from genonaut.content.users.api import router as users_router
 from genonaut.content.users.projection import users_projection
 from genonaut.contracts.streams import CONTENT_JOBS
 from genonaut.platform.consumers import Consumer
+from genonaut.platform.doctor.declared import partitions, sequence, trigger
 from genonaut.platform.service import Service
 
 service = Service(
@@ -71,5 +72,10 @@ service = Service(
     ],
     background=[keep_folded, recount_now_and_then, apply_implications, sweep_images],
     consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
+    checks=[
+        partitions("content_items_all", "content_items", "content_items_auto"),
+        trigger("content_items_all", "prompt_is_immutable"),
+        sequence("content_items_id_seq", "content_items_all.id"),
+    ],
     body_limits={IMAGES: MAX_UPLOAD_BYTES},
 )

@@ -9,6 +9,7 @@ from genonaut.generation.settings import GenerationSettings
 from genonaut.generation.users.projection import users_projection
 from genonaut.generation.workers.api import router as workers_router
 from genonaut.platform.consumers import Consumer
+from genonaut.platform.doctor.declared import sequence
 from genonaut.platform.service import Service
 
 service = Service(
@@ -22,4 +23,5 @@ service = Service(
         Consumer.react(GENERATION_ITEMS, publish),
     ],
     background=[look_for_orphans],
+    checks=[sequence("jobs_id_seq", "generation_jobs.id")],
 )

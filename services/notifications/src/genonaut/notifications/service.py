@@ -7,6 +7,7 @@ from genonaut.notifications.feed.projection import feed_projection
 from genonaut.notifications.recipients.projection import recipients_projection
 from genonaut.notifications.settings import NotificationsSettings
 from genonaut.platform.consumers import Consumer
+from genonaut.platform.doctor.declared import sequence
 from genonaut.platform.service import Service
 
 service = Service(
@@ -20,4 +21,5 @@ service = Service(
         # Whoever has just asked for notifications is not to miss one because that news is still on its way.
         Consumer.react(NOTIFICATIONS_JOBS, notify, after=NOTIFICATIONS_RECIPIENTS),
     ],
+    checks=[sequence("user_notifications_id_seq", "user_notifications.id")],
 )
