@@ -9,9 +9,11 @@ import asyncio
 from importlib.resources import files
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
 
 PLATFORM_TABLES = """
 CREATE TABLE events (
@@ -134,6 +136,20 @@ def knows_revision(service: str, revision: str) -> bool:
     return revision in {each.revision for each in ScriptDirectory.from_config(config(service)).walk_revisions()}
 
 
-async def migrate(service: str, *, admin_url: str) -> None:
-    """Brings the service's schema to the newest revision. Does nothing when it is there."""
-    await asyncio.to_thread(command.upgrade, config(service, admin_url=admin_url), "head")
+async def current_revision(service: str, *, admin_url: str) -> str | None:
+    """The one that the service's schema is at; None before the first."""
+    connection = await asyncpg.connect(
+        make_url(admin_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    )
+    try:
+        if not await connection.fetchval("SELECT to_regclass($1)", f"{service}.schema_version"):
+            return None
+        revision: str | None = await connection.fetchval(f"SELECT version_num FROM {service}.schema_version")
+        return revision
+    finally:
+        await connection.close()
+
+
+async def migrate(service: str, *, admin_url: str, to: str = "head") -> None:
+    """Brings the service's schema up to a revision, the newest unless one is named. Does nothing when it is there."""
+    await asyncio.to_thread(command.upgrade, config(service, admin_url=admin_url), to)

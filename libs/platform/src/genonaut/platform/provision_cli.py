@@ -34,9 +34,13 @@ def provision(
     nats_url = nats_url or secret("NATS_URL")
     if not superuser_url and not nats_url:
         raise ProvisioningError("Say what to provision: DATABASE_SUPERUSER_URL, NATS_URL or both.")
+    made = []
     if superuser_url:
-        asyncio.run(provision_database(superuser_url, database=database, passwords=Passwords.from_environment()))
+        made += asyncio.run(
+            provision_database(superuser_url, database=database, passwords=Passwords.from_environment())
+        )
     if system_url := secret("NATS_SYSTEM_URL"):
         asyncio.run(reload_bus(system_url))
     if nats_url:
-        asyncio.run(provision_bus(nats_url))
+        made += asyncio.run(provision_bus(nats_url))
+    typer.echo("\n".join(f"made {each}" for each in made) or "Everything was there.")

@@ -76,11 +76,16 @@ class Passwords:
         return cls(found["ADMIN"], found["RW"], found["RO"], services)
 
 
-async def provision_database(superuser_url: str, *, database: str, passwords: Passwords) -> None:
-    """`superuser_url` may create roles and databases. Raises ProvisioningError below Postgres 15."""
+async def provision_database(superuser_url: str, *, database: str, passwords: Passwords) -> list[str]:
+    """Gives what it made that was not there. `superuser_url` may create roles and databases.
+
+    Raises ProvisioningError below Postgres 15, and for a role that may not, or that is one of those to make.
+    """
     server = make_url(superuser_url).set(drivername="postgresql")
+    made = []
     connection = await asyncpg.connect(_dsn(server))
     try:
+        await _require_power(connection)
         if connection.get_server_version().major < 15:  # noqa: PLR2004 - the floor
             raise ProvisioningError(f"Genonaut needs Postgres 15 or newer, this is {connection.get_server_version()}")
         # Roles belong to the whole server, and two clones may provision at once.
@@ -89,8 +94,9 @@ async def provision_database(superuser_url: str, *, database: str, passwords: Pa
         logins |= {"genonaut_ro": passwords.read_only}
         logins |= {login(service): passwords.services[service] for service in SERVICES}
         for role, password in logins.items():
-            await _ensure_role(connection, role, password)
+            made += await _ensure_role(connection, role, password)
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+            made.append(f"database {database}")
             await connection.execute(f'CREATE DATABASE "{database}" OWNER genonaut_admin TEMPLATE template0')
         await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
         for role in logins:
@@ -102,9 +108,23 @@ async def provision_database(superuser_url: str, *, database: str, passwords: Pa
     try:
         await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         for service in SERVICES:
-            await _ensure_schema(connection, service)
+            made += await _ensure_schema(connection, service)
     finally:
         await connection.close()
+    return made
+
+
+async def _require_power(connection: asyncpg.Connection) -> None:
+    """The one who provisions makes roles, and is none of them: it would take rights from itself on the way."""
+    row = await connection.fetchrow(
+        "SELECT rolname, rolsuper OR (rolcreaterole AND rolcreatedb) AS may FROM pg_roles WHERE rolname = current_user"
+    )
+    if row["rolname"].startswith("genonaut_") or not row["may"]:
+        raise ProvisioningError(
+            f"Postgres is named as {row['rolname']}, but making roles and databases takes a superuser or a role with "
+            "CREATEROLE and CREATEDB that is none of Genonaut's own, such as postgres. What is made already can be "
+            "migrated by genonaut_admin: DATABASE_ADMIN_URL and genonaut <service> migrate."
+        )
 
 
 def login(service: str) -> str:
@@ -112,8 +132,9 @@ def login(service: str) -> str:
     return f"genonaut_{service}"
 
 
-async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
-    verb = "ALTER" if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role) else "CREATE"
+async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> list[str]:
+    is_there = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+    verb = "ALTER" if is_there else "CREATE"
     secret = await connection.fetchval("SELECT quote_literal($1::text)", password)
     await connection.execute(
         f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {secret}"
@@ -121,10 +142,12 @@ async def _ensure_role(connection: asyncpg.Connection, role: str, password: str)
     if role != "genonaut_admin":  # a migration may take its time
         await connection.execute(f"ALTER ROLE {role} SET statement_timeout = '15s'")
         await connection.execute(f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s'")
+    return [] if is_there else [f"role {role}"]
 
 
-async def _ensure_schema(connection: asyncpg.Connection, service: str) -> None:
+async def _ensure_schema(connection: asyncpg.Connection, service: str) -> list[str]:
     role = login(service)
+    is_there = await connection.fetchval("SELECT to_regnamespace($1)", service)
     await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION genonaut_admin")
     await connection.execute(f"ALTER ROLE {role} SET search_path = {service}")
     await connection.execute(f"GRANT USAGE ON SCHEMA {service} TO {role}, genonaut_rw, genonaut_ro")
@@ -148,23 +171,31 @@ async def _ensure_schema(connection: asyncpg.Connection, service: str) -> None:
         for table in UNSEEN:
             if await connection.fetchval("SELECT to_regclass($1)", f"{service}.{table}"):
                 await connection.execute(f"REVOKE ALL ON {service}.{table} FROM genonaut_rw, genonaut_ro")
+    return [] if is_there else [f"schema {service}"]
 
 
 def _dsn(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-async def provision_bus(url: str) -> None:
-    """Streams and durables as data say. Raises ProvisioningError when the server is too old or JetStream is off."""
+async def provision_bus(url: str) -> list[str]:
+    """Streams and durables as data say; gives those that it made.
+
+    Raises ProvisioningError when the server is too old or JetStream is off.
+    """
+    made = []
     bus = await Bus.connect(url, name="genonaut-provisioning")
     try:
         await _require_fitness(bus)
         for stream in STREAMS:
-            await _ensure_stream(bus.jetstream, stream)
+            made += await _ensure_stream(bus.jetstream, stream)
+        known = {info.name for stream in STREAMS for info in await bus.jetstream.consumers_info(stream.name)}
         for durable in DURABLES:
             await ensure_durable(bus.jetstream, durable)
+            made += [] if durable.name in known else [f"durable {durable.name}"]
     finally:
         await bus.close()
+    return made
 
 
 async def reload_bus(system_url: str) -> None:
@@ -232,7 +263,7 @@ def durable_config(durable: Durable) -> ConsumerConfig:
     )
 
 
-async def _ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
+async def _ensure_stream(jetstream: JetStreamContext, stream: Stream) -> list[str]:
     config = stream_config(stream)
     found = await _config_of(jetstream, stream.name)
     if (
@@ -242,9 +273,9 @@ async def _ensure_stream(jetstream: JetStreamContext, stream: Stream) -> None:
         found = None
     if found:
         await jetstream.update_stream(config)
-    else:
-        await _create(jetstream, config)
-        log.info("provisioning.stream_created", stream=stream.name)
+        return []
+    await _create(jetstream, config)
+    return [f"stream {stream.name}"]
 
 
 async def _config_of(jetstream: JetStreamContext, stream: str) -> StreamConfig | None:

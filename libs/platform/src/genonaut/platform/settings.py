@@ -185,6 +185,12 @@ def config_path() -> Path | None:
     return None
 
 
+def environment_name() -> str | None:
+    """APP_ENV, or what one of its old names says; None when nothing does."""
+    _adopt_old_environment_names()
+    return os.environ.get("APP_ENV") or None
+
+
 def _adopt_old_environment_names() -> None:
     if "APP_ENV" in os.environ:
         return
@@ -193,8 +199,8 @@ def _adopt_old_environment_names() -> None:
             warnings.warn(f"{name} is an old name, say APP_ENV", DeprecationWarning, stacklevel=3)
             os.environ["APP_ENV"] = value.removeprefix("local-")
             return
-    if os.environ.get("DEMO") == "1":
-        warnings.warn("DEMO=1 is an old name, say APP_ENV=demo", DeprecationWarning, stacklevel=3)
+    if os.environ.get("DEMO", "").lower() in {"1", "true", "yes", "on"}:
+        warnings.warn("DEMO is an old name, say APP_ENV=demo", DeprecationWarning, stacklevel=3)
         os.environ["APP_ENV"] = "demo"
 
 

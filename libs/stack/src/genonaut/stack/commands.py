@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genonaut.platform.cli import print_table
+from genonaut.platform.settings import environment_name
 from genonaut.stack.child import ChildError
 from genonaut.stack.inspection import Seen, look
 from genonaut.stack.local import LocalStack, StackError
@@ -39,7 +40,10 @@ def up(
     with explained():
         try:
             started = time.monotonic()
-            content = stack.up(environment, on_step=lambda step: console.print(f"[dim]{step} …[/]", highlight=False))
+            content = stack.up(
+                environment or environment_name(),
+                on_step=lambda step: console.print(f"[dim]{step} …[/]", highlight=False),
+            )
             _print_urls(content, seconds=time.monotonic() - started)
             if foreground:
                 _follow(stack)

