@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status smoke test lint types imports unit integration integration-containers compose-test e2e chaos fuzz bench format lock
+.PHONY: help setup demo up down reset status smoke init init-dev init-demo init-test migrate-dev migrate-demo migrate-test migrate-prep migrate-step2-dev migrate-step2-demo migrate-step2-test dump-schema backup restore doctor test lint types imports unit integration integration-containers compose-test e2e chaos fuzz bench format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,50 @@ status: setup ## what runs where
 
 smoke: setup ## the main job over HTTP, against whatever runs
 	@$(BIN)/genonaut smoke
+
+init: init-dev ## the same as init-dev
+
+init-dev: setup ## make what is missing of the development database: roles, schemas, streams, tables
+	@$(BIN)/genonaut db init --env dev
+
+init-demo: setup ## the same for the demo database
+	@$(BIN)/genonaut db init --env demo
+
+init-test: setup ## empty the test database and its streams, and hang a small gallery in it
+	@$(BIN)/genonaut db init --env test
+
+migrate-dev: setup ## bring the tables of the development database to the newest revision
+	@$(BIN)/genonaut db migrate --env dev
+
+migrate-demo: setup ## the same for the demo database
+	@$(BIN)/genonaut db migrate --env demo
+
+migrate-test: setup ## the same for the test database
+	@$(BIN)/genonaut db migrate --env test
+
+migrate-prep: setup ## write a new, empty migration (SERVICE=content WORD=shelves)
+	@$(if $(and $(SERVICE),$(WORD)),,echo "Migrations are written, not generated. Say: make migrate-prep SERVICE=content WORD=shelves"; exit 2)
+	@$(BIN)/genonaut db new-migration $(SERVICE) $(WORD)
+
+migrate-step2-dev: migrate-dev ## the old name of migrate-dev: there is one step
+
+migrate-step2-demo: migrate-demo ## the old name of migrate-demo
+
+migrate-step2-test: migrate-test ## the old name of migrate-test
+
+dump-schema: setup ## write deploy/postgres/schema.sql, the tables of all services as the migrations make them
+	@$(BIN)/genonaut db dump-schema
+
+backup: setup ## back up the database of APP_ENV (TO=folder)
+	@$(if $(TO),,echo "Say where: make backup TO=folder"; exit 2)
+	@$(BIN)/genonaut db backup $(TO)
+
+restore: setup ## restore it, after make down (FROM=folder, and REPLACE=1 in the place of what is there)
+	@$(if $(FROM),,echo "Say what: make restore FROM=folder"; exit 2)
+	@$(BIN)/genonaut db restore $(FROM) $(if $(REPLACE),--replace)
+
+doctor: setup ## what is well in the running platform's database, what is not, and what to do about it
+	@for service in content generation analytics notifications; do echo "$$service:"; $(BIN)/genonaut $$service doctor || ill=1; done; test -z "$$ill"
 
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/e2e --ignore tests/fuzz --ignore tests/compose

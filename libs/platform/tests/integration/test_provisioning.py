@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -26,6 +28,7 @@ from genonaut.platform.provisioning import (
 )
 from genonaut.stack.servers import Nats
 from genonaut.testkit.platforms import PASSWORD
+from genonaut.testkit.servers import as_superuser
 
 PASSWORDS = Passwords(PASSWORD, PASSWORD, PASSWORD, dict.fromkeys(SERVICES, PASSWORD))
 
@@ -126,11 +129,44 @@ async def test_the_rights_on_a_log_that_had_more_are_taken_away(platform, postgr
     assert await as_role(platform, login(service), APPEND.format(service)) == ""
 
 
-async def test_the_reading_role_only_reads(platform) -> None:
-    for service in SERVICES:
-        assert await as_role(platform, "genonaut_ro", f"SELECT * FROM {service}.probe") == ""
-        assert await as_role(platform, "genonaut_ro", f"DELETE FROM {service}.probe") == DENIED
-        assert await as_role(platform, "genonaut_rw", f"DELETE FROM {service}.probe") == ""
+STRUCTURE = (
+    "CREATE TABLE {}.mine (id int)",
+    "CREATE VIEW {}.mine AS SELECT 1",
+    "CREATE INDEX ON {}.probe (id)",
+    "ALTER TABLE {}.probe ADD COLUMN mine int",
+    "ALTER TABLE {}.events DISABLE TRIGGER ALL",
+    "DROP TABLE {}.probe",
+    "TRUNCATE {}.probe",
+    "CREATE SCHEMA {}_mine",
+)
+ROWS = ("INSERT INTO {}.probe VALUES (1)", "UPDATE {}.probe SET id = 2", "DELETE FROM {}.probe")
+
+
+async def answers(platform, role: str, statements: Sequence[str], service: str) -> dict[str, str]:
+    return {each: await as_role(platform, role, each.format(service)) for each in statements}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_reading_role_only_reads(platform, service: str) -> None:
+    assert await as_role(platform, "genonaut_ro", f"SELECT * FROM {service}.probe") == ""
+    for statements in (ROWS, STRUCTURE):
+        assert await answers(platform, "genonaut_ro", statements, service) == dict.fromkeys(statements, DENIED)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_writing_role_writes_rows_and_changes_no_structure(platform, service: str) -> None:
+    assert await answers(platform, "genonaut_rw", ROWS, service) == dict.fromkeys(ROWS, "")
+    assert await answers(platform, "genonaut_rw", STRUCTURE, service) == dict.fromkeys(STRUCTURE, DENIED)
+
+
+async def test_what_was_made_is_said_once(postgres) -> None:
+    name = f"genonaut_test_{uuid4().hex[:12]}"
+    try:
+        made = await provision_database(postgres.url(), database=name, passwords=PASSWORDS)
+        assert made == [f"database {name}", *(f"schema {service}" for service in SERVICES)]
+        assert await provision_database(postgres.url(), database=name, passwords=PASSWORDS) == []
+    finally:
+        as_superuser(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 async def test_nobody_but_the_superuser_is_one(platform) -> None:
@@ -154,8 +190,8 @@ async def test_provisioning_again_changes_nothing(platform, postgres) -> None:
     before = [(await jetstream.stream_info(stream.name)).config for stream in STREAMS]
     consumers = [(await jetstream.consumer_info(d.stream.name, d.name)).created for d in DURABLES]
 
-    await provision_bus(platform.nats_url)
-    await provision_database(postgres.url(), database=name, passwords=PASSWORDS)
+    assert await provision_bus(platform.nats_url) == []
+    assert await provision_database(postgres.url(), database=name, passwords=PASSWORDS) == []
 
     assert [(await jetstream.stream_info(stream.name)).config for stream in STREAMS] == before
     assert [(await jetstream.consumer_info(d.stream.name, d.name)).created for d in DURABLES] == consumers
