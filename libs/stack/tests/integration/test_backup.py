@@ -159,6 +159,8 @@ async def test_what_was_there_is_there_again_in_a_database_that_was_lost(databas
     assert restored.tables == {service: archive.tables for service, archive in manifest.services.items()}
     assert manifest.services["content"].unpublished == 3
     assert await databases.findings() == []
+    analyzed = "SELECT count(*) FROM pg_stats WHERE schemaname = 'content' AND tablename = 'events'"
+    assert await databases.scalar(analyzed) > 0
     await databases.run(*events("content", 31, 31))  # the log counts on
 
 

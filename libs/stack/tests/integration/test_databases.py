@@ -193,6 +193,19 @@ def test_migrate_needs_a_database_and_says_so(given: dict[str, str]) -> None:
     assert f"generation: at {newest_revision('generation')}, as before" in genonaut("migrate", "--env", "demo")
 
 
+def test_passwords_on_a_server_of_others_are_not_changed_unasked(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genonaut("init")
+    monkeypatch.delenv("DB_PASSWORD_RO")
+    monkeypatch.delenv("DB_PASSWORD_CONTENT")
+    with pytest.raises(RefusedError, match=r"not known here\. Set DB_PASSWORD_RO, DB_PASSWORD_CONTENT "):
+        genonaut("init")
+    monkeypatch.setenv("DB_PASSWORD_RO", PASSWORD)
+    monkeypatch.setenv("DB_PASSWORD_CONTENT", PASSWORD)
+    assert "all there" in genonaut("init")
+
+
 def test_who_may_make_no_roles_is_told(
     given: dict[str, str], postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ and durables of `genonaut.contracts.streams`.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -83,16 +83,16 @@ async def provision_database(superuser_url: str, *, database: str, passwords: Pa
     """
     server = make_url(superuser_url).set(drivername="postgresql")
     made = []
+    logins = {"genonaut_admin": passwords.admin, "genonaut_rw": passwords.read_write}
+    logins |= {"genonaut_ro": passwords.read_only}
+    logins |= {login(service): passwords.services[service] for service in SERVICES}
     connection = await asyncpg.connect(_dsn(server))
     try:
-        await _require_power(connection)
+        await _require_power(connection, logins)
         if connection.get_server_version().major < 15:  # noqa: PLR2004 - the floor
             raise ProvisioningError(f"Genonaut needs Postgres 15 or newer, this is {connection.get_server_version()}")
         # Roles belong to the whole server, and two clones may provision at once.
         await connection.execute("SELECT pg_advisory_lock(hashtext('genonaut provisioning'))")
-        logins = {"genonaut_admin": passwords.admin, "genonaut_rw": passwords.read_write}
-        logins |= {"genonaut_ro": passwords.read_only}
-        logins |= {login(service): passwords.services[service] for service in SERVICES}
         for role, password in logins.items():
             made += await _ensure_role(connection, role, password)
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
@@ -114,12 +114,12 @@ async def provision_database(superuser_url: str, *, database: str, passwords: Pa
     return made
 
 
-async def _require_power(connection: asyncpg.Connection) -> None:
+async def _require_power(connection: asyncpg.Connection, own: Container[str]) -> None:
     """The one who provisions makes roles, and is none of them: it would take rights from itself on the way."""
     row = await connection.fetchrow(
         "SELECT rolname, rolsuper OR (rolcreaterole AND rolcreatedb) AS may FROM pg_roles WHERE rolname = current_user"
     )
-    if row["rolname"].startswith("genonaut_") or not row["may"]:
+    if row["rolname"] in own or not row["may"]:
         raise ProvisioningError(
             f"Postgres is named as {row['rolname']}, but making roles and databases takes a superuser or a role with "
             "CREATEROLE and CREATEDB that is none of Genonaut's own, such as postgres. What is made already can be "

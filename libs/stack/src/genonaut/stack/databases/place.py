@@ -1,10 +1,12 @@
 """Where an environment's database is, and the bus beside it: named by the environment, or the local stack's own."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import asyncpg
 from sqlalchemy.engine import make_url
 
 from genonaut.platform.provisioning import SERVICES, Passwords, login
@@ -13,7 +15,7 @@ from genonaut.stack import given
 from genonaut.stack.local import LocalStack, StackError, said_environment
 from genonaut.stack.servers import Nats, Postgres
 from genonaut.stack.servers.server import without_login
-from genonaut.stack.site import Site
+from genonaut.stack.site import LOGINS, Site
 from genonaut.stack.stackfile import READY
 
 
@@ -82,7 +84,7 @@ def open_place(environment: str, stack: LocalStack | None = None) -> Iterator[Pl
             else:
                 servers.callback(server.stop)
                 server.start()
-        yield Place(
+        place = Place(
             environment=environment,
             database=site.database,
             superuser_url=os.environ.get("DATABASE_SUPERUSER_URL") or site.postgres.url(),
@@ -94,6 +96,40 @@ def open_place(environment: str, stack: LocalStack | None = None) -> Iterator[Pl
                 services={service: site.password(login(service)) for service in SERVICES},
             ),
         )
+        if site.postgres.given:
+            asyncio.run(_require_passwords(place))
+        yield place
+
+
+async def _require_passwords(place: Place) -> None:
+    """Nobody on a server of others gets another password because ours was made up here. Raises RefusedError."""
+    connection = await asyncpg.connect(place.superuser_url)
+    try:
+        there = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+    finally:
+        await connection.close()
+    unknown = [
+        given.password_variable(role)
+        for role in LOGINS
+        if role in there and not given.password(role) and not await _may_log_in(place.url(role))
+    ]
+    if unknown:
+        raise RefusedError(
+            f"The roles of {place.words} have passwords that are not known here. Set {', '.join(unknown)} "
+            "(or, with _FILE behind the name, where each is); otherwise they would be changed under those who use them."
+        )
+
+
+async def _may_log_in(url: str) -> bool:
+    """Whether the password is right; what there is to see afterwards is another question."""
+    try:
+        connection = await asyncpg.connect(url)
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
+        return False
+    except asyncpg.PostgresError:
+        return True  # there is no such database yet, or none for this role
+    await connection.close()
+    return True
 
 
 def _join(server: Postgres | Nats, seen: dict[str, dict[str, dict[str, object]]]) -> None:

@@ -70,6 +70,7 @@ async def restore_backup(
         await connection.close()
     await provision_database(place.superuser_url, database=place.database, passwords=place.passwords)
     revisions = await migrate_all(place.owner_url)
+    await _analyze(place.owner_url, services)
     return Restored(counted, {service: revisions[service] for service in services})
 
 
@@ -138,6 +139,20 @@ async def _require_empty(
             f"{place.words} is not empty: {', '.join(full[:4])}{more}. --replace puts the backup in its place, "
             "and what is there now is gone."
         )
+
+
+async def _analyze(url: str, services: Sequence[str]) -> None:
+    """The planner knows the rows that have come."""
+    connection = await asyncpg.connect(url)
+    try:
+        for service in services:
+            names = await connection.fetch(
+                "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p')",
+                service,
+            )
+            await connection.execute("ANALYZE " + ", ".join(f'{service}."{name}"' for (name,) in names))
+    finally:
+        await connection.close()
 
 
 def _aside(service: str) -> str:
