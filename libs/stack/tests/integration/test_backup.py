@@ -287,7 +287,10 @@ def altered(folder: Path, **changed: Any) -> None:
     [
         (lambda folder: (folder / MANIFEST).unlink(), "is no whole backup: it has no readable manifest"),
         (lambda folder: (folder / MANIFEST).write_text("no"), "is no JSON"),
+        (lambda folder: (folder / MANIFEST).write_text("[1]"), "has format None, this code reads 1"),
         (lambda folder: altered(folder, format=2), "has format 2, this code reads 1"),
+        (lambda folder: altered(folder, unheard_of=2), "is not whole: .*unheard_of"),
+        (lambda folder: altered(folder, services=[]), "is not whole"),
         (lambda folder: (folder / "content.dump").unlink(), "content.dump is missing"),
         (lambda folder: os.truncate(folder / "content.dump", 1000), "its checksum differs"),
         (lambda folder: altered(folder, services__content__sha256="0"), "its checksum differs"),
@@ -338,7 +341,7 @@ async def test_a_restore_that_was_killed_is_undone_by_the_next_one(databases: Da
     )
 
     with pytest.raises(RefusedError, match="is not empty"):  # what was there is, again
-        await databases.restore()
+        await databases.restore(services=("generation",))
     assert await databases.digests() == before
 
     await databases.restore(replace=True)

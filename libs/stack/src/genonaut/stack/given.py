@@ -13,7 +13,9 @@ DATABASES = {"dev": "genonaut", "demo": "genonaut_demo", "test": "genonaut_test"
 
 _OWN_URLS = {"demo": "DATABASE_URL_DEMO", "test": "DATABASE_URL_TEST"}
 _OWN_NAMES = {"demo": "DB_NAME_DEMO", "test": "DB_NAME_TEST"}
-_PARTS = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD")
+PARTS = ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD")
+"""Any of them names a server."""
+NAMES = ("DB_NAME", "DB_NAME_DEMO", "DB_NAME_TEST")
 _NOT_A_NAME = {"", "postgres"}
 """Databases of a URL that say nothing: one connects somewhere to make another one."""
 
@@ -32,11 +34,11 @@ def postgres(environment: str) -> Given | None:
     for variable in (_OWN_URLS.get(environment, ""), "DATABASE_URL"):
         if url := os.environ.get(variable):
             return Given(variable, url)
-    if not any(os.environ.get(part) for part in _PARTS):
+    if not any(os.environ.get(part) for part in PARTS):
         return None
-    host, port, user, password = (os.environ.get(part, "") for part in _PARTS)
+    host, port, user, password = (os.environ.get(part, "") for part in PARTS)
     login = quote(user or "postgres", safe="") + (f":{quote(password, safe='')}" if password else "")
-    named = next(part for part in _PARTS if os.environ.get(part))
+    named = next(part for part in PARTS if os.environ.get(part))
     return Given(named, f"postgresql://{login}@{host or 'localhost'}:{port or 5432}/postgres")
 
 

@@ -22,7 +22,7 @@ _KEPT_BACK_FAMILIES = ("DATABASE_URL_", "NATS_URL_", "DB_PASSWORD", "PYTHON")
 SAID = (
     *("API_HOST", "API_PORT", "COMFYUI_URLS", "DATABASE_URL", "NATS_URL", "REDIS_URL", "OBJECT_STORE_URL"),
     *("DATABASE_URL_DEMO", "DATABASE_URL_TEST", "NATS_URL_DEMO", "NATS_URL_TEST", "DB_HOST", "DB_PORT", "DB_USER"),
-    *("DB_NAME", "DB_NAME_DEMO", "DB_NAME_TEST"),
+    *given.NAMES,
     *("GENONAUT_CONFIG", "LOG_LEVEL", "LOG_FORMAT", "STATEMENT_TIMEOUT_MS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
 )
 """Settings that a running stack has to have as they are said, or to be started again. None that is a secret alone."""

@@ -26,6 +26,7 @@ import httpx
 from genonaut.contracts.streams import DURABLES, GENERATION_DRIVERS, REQUESTS
 from genonaut.platform.bus import Bus
 from genonaut.platform.provisioning import ensure_durable
+from genonaut.stack import given
 from genonaut.stack.local import PLATFORM, SECRETS, LocalStack, clone_root
 from genonaut.stack.main_job import TERMINAL
 from genonaut.stack.ports import free_port
@@ -212,7 +213,8 @@ class Stack:
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     before = dict(os.environ)
-    for name in (*SECRETS, *(f"{name}_FILE" for name in SECRETS), "OBJECT_STORE_URL", "API_PORT"):
+    servers = (*SECRETS, *(f"{name}_FILE" for name in SECRETS), *given.PARTS, *given.NAMES)
+    for name in (*servers, "OBJECT_STORE_URL", "API_PORT"):
         os.environ.pop(name, None)
     os.environ.update(variables)
     try:

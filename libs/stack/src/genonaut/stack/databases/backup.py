@@ -73,10 +73,14 @@ class Manifest:
             raise RefusedError(f"{folder} is no whole backup: it has no readable {MANIFEST} ({error}).") from error
         except ValueError as error:
             raise RefusedError(f"{folder / MANIFEST} is no JSON: {error}.") from error
-        if found.get("format") != FORMAT:
-            raise RefusedError(f"{folder} has format {found.get('format')}, this code reads {FORMAT}. Use newer code.")
-        services = {name: Archive(**archive) for name, archive in found.pop("services").items()}
-        return cls(**found, services=services)
+        format_ = found.get("format") if isinstance(found, dict) else None
+        if format_ != FORMAT:
+            raise RefusedError(f"{folder} has format {format_}, this code reads {FORMAT}. Use the code that wrote it.")
+        try:
+            services = {name: Archive(**archive) for name, archive in found.pop("services").items()}
+            return cls(**found, services=services)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise RefusedError(f"{folder / MANIFEST} is not whole: {error}.") from error
 
     def write(self, folder: Path) -> None:
         write_whole(folder / MANIFEST, json.dumps(asdict(self), indent=2) + "\n")

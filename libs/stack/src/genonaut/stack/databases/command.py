@@ -167,8 +167,7 @@ def restore(  # noqa: PLR0917 - typer reads options by name
                 )
             )
         _print_restored(restored)
-        if contents != "schema":
-            _print_bus(place, services)
+        _print_bus(place, services)
     console.print("Start the services, then prove it: genonaut replay rebuild --all")
 
 

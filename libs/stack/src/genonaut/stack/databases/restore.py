@@ -61,7 +61,7 @@ async def restore_backup(
     try:
         clients = _clients(manifest, connection)
         await _require_quiet(connection, place)
-        await _undo(connection, services)  # of one that was killed
+        await _undo(connection)  # one that was killed
         await _require_empty(connection, place, services, replace=replace)
         work = _Restore(place, folder, manifest, clients, connection, jobs, on_progress)
         await work.beside(services, contents)
@@ -159,10 +159,10 @@ def _aside(service: str) -> str:
     return f"{service}_before_restore"
 
 
-async def _undo(connection: asyncpg.Connection, services: Sequence[str]) -> None:
-    """What was put aside is in its place again."""
+async def _undo(connection: asyncpg.Connection) -> None:
+    """Whatever was put aside is in its place again."""
     async with connection.transaction():
-        for service in services:
+        for service in SERVICES:
             if await connection.fetchval("SELECT to_regnamespace($1)", _aside(service)):
                 await connection.execute(f"DROP SCHEMA IF EXISTS {service} CASCADE")
                 await connection.execute(f"ALTER SCHEMA {_aside(service)} RENAME TO {service}")
@@ -187,7 +187,7 @@ class _Restore:
             for service in services:
                 await self._make(service, contents)
         except BaseException:
-            await _undo(self.connection, services)
+            await _undo(self.connection)
             raise
         async with self.connection.transaction():
             for service in services:
