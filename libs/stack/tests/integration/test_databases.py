@@ -147,8 +147,15 @@ def test_nothing_but_test_is_emptied(
     given: dict[str, str], postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genonaut("init")
-    monkeypatch.setenv("DB_NAME_TEST", given["DB_NAME"])
-    with pytest.raises(RefusedError, match="only a database with `test` in its name"):
+    latest = f"latest_{given['DB_NAME']}"  # it has the letters, not the word
+    for name in (given["DB_NAME"], latest):
+        monkeypatch.setenv("DB_NAME_TEST", name)
+        with pytest.raises(RefusedError, match="only a database with `test` in its name"):
+            genonaut("init", "--env", "test")
+    shared = given["DB_NAME_TEST"]
+    for variable in ("DB_NAME_TEST", "DB_NAME_DEMO"):
+        monkeypatch.setenv(variable, shared)
+    with pytest.raises(RefusedError, match="Only a test environment is emptied"):
         genonaut("init", "--env", "test")
     assert query(postgres, given["DB_NAME"], "SELECT to_regclass('content.users')::text") == "content.users"
 

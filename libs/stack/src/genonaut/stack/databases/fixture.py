@@ -1,8 +1,8 @@
 """What `init-test` does: the test database and its streams emptied, and a small gallery in it."""
 
 import os
+import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,18 +13,21 @@ import httpx
 from genonaut.platform.provisioning import SERVICES, login
 from genonaut.stack import given
 from genonaut.stack.databases import streams
-from genonaut.stack.databases.place import Place, RefusedError
+from genonaut.stack.databases.place import Place, RefusedError, require_quiet
 from genonaut.stack.demo.gallery import seed
 from genonaut.stack.http import get
 from genonaut.stack.ports import free_port
+from genonaut.stack.processes import Process
 
 PICTURES = 24
 READY_SECONDS = 60.0
 
 
 async def empty(place: Place) -> bool:
-    """Removes all of the test environment; whether there was anything. Raises RefusedError for any other one."""
-    if place.environment != "test" or "test" not in place.database:
+    """Removes all of the test environment; whether its database was there. Raises RefusedError for any other one."""
+    others = {given.database(environment) for environment in given.DATABASES if environment != "test"}
+    named_test = re.search(r"(^|[_-])test([_-]|$)", place.database)
+    if place.environment != "test" or not named_test or place.database in others:
         raise RefusedError(
             f"Only a test environment is emptied, and only a database with `test` in its name; this is {place.words}."
         )
@@ -32,25 +35,22 @@ async def empty(place: Place) -> bool:
         raise RefusedError(
             f"{bus.variable} may name the streams of another environment. Name those of test: NATS_URL_TEST."
         )
-    connection = await asyncpg.connect(place.superuser_url)
+    was_there = await _drop_schemas(place)
+    await streams.remove(place)
+    return was_there
+
+
+async def _drop_schemas(place: Place) -> bool:
     try:
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", place.database):
-            return False
-    finally:
-        await connection.close()
-    connection = await asyncpg.connect(place.inside_url)
+        connection = await asyncpg.connect(place.inside_url)
+    except asyncpg.InvalidCatalogNameError:
+        return False
     try:
-        busy = await connection.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = ANY($1)",
-            [login(service) for service in SERVICES],
-        )
-        if busy:
-            raise RefusedError(f"Services are at work on {place.words}. Stop them first: make down")
+        await require_quiet(connection, place)
         for service in SERVICES:
             await connection.execute(f"DROP SCHEMA IF EXISTS {service} CASCADE")
     finally:
         await connection.close()
-    await streams.start_again(place)
     return True
 
 
@@ -59,22 +59,22 @@ def hang_gallery(place: Place, objects: Path, *, pictures: int = PICTURES) -> in
 
     The other services hear of them when they run. Raises RefusedError when content does not start.
     """
-    port = free_port()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.endswith("_FILE")},
-        "APP_ENV": place.environment,
-        "DATABASE_URL": place.url(login("content")),
-        "NATS_URL": place.nats_url,
-        "OBJECT_STORE_URL": os.environ.get("OBJECT_STORE_URL") or objects.as_uri(),
-        "API_SECRET_KEY": "signs nothing that lasts: it serves a few seconds",
-        "API_HOST": "127.0.0.1",
-        "API_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-    }
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{free_port()}"
+    service = Process(
+        "content",
+        ("-m", "genonaut.content", "serve"),
+        {
+            "APP_ENV": place.environment,
+            "DATABASE_URL": place.url(login("content")),
+            "NATS_URL": place.nats_url,
+            "OBJECT_STORE_URL": os.environ.get("OBJECT_STORE_URL") or objects.as_uri(),
+            "API_SECRET_KEY": "signs nothing that lasts: it serves a few seconds",
+            "API_HOST": "127.0.0.1",
+            "API_PORT": url.rpartition(":")[2],
+        },
+    )
     with tempfile.TemporaryFile() as log:
-        command = [sys.executable, "-m", "genonaut.content", "serve"]
-        content = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own service
+        content = subprocess.Popen(service.command(), env=service.environment(), stdout=log, stderr=log)  # noqa: S603 - ours
         try:
             _wait(content, f"{url}/ready")
             with httpx.Client(base_url=url, timeout=30) as api:

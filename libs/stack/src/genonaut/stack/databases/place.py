@@ -101,6 +101,22 @@ def open_place(environment: str, stack: LocalStack | None = None) -> Iterator[Pl
         yield place
 
 
+async def require_quiet(connection: asyncpg.Connection, place: Place) -> None:
+    """No service is at work on the place: it would write to what goes away. Raises RefusedError."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT usename FROM pg_stat_activity
+        WHERE datname = current_database() AND usename = ANY($1) ORDER BY 1
+        """,
+        [login(service) for service in SERVICES],
+    )
+    if rows:
+        names = ", ".join(row["usename"] for row in rows)
+        raise RefusedError(
+            f"Services are at work on {place.words} ({names}). Stop them first: make down, where they run as processes."
+        )
+
+
 async def _require_passwords(place: Place) -> None:
     """Nobody on a server of others gets another password because ours was made up here. Raises RefusedError."""
     connection = await asyncpg.connect(place.superuser_url)

@@ -16,7 +16,7 @@ from tempfile import NamedTemporaryFile
 import asyncpg
 
 from genonaut.platform.migrations import knows_revision, migrate
-from genonaut.platform.provisioning import SERVICES, login, provision_database
+from genonaut.platform.provisioning import SERVICES, provision_database
 from genonaut.stack.databases.backup import (
     Contents,
     Manifest,
@@ -26,7 +26,7 @@ from genonaut.stack.databases.backup import (
     rows_of,
     run_client,
 )
-from genonaut.stack.databases.place import Place, RefusedError
+from genonaut.stack.databases.place import Place, RefusedError, require_quiet
 from genonaut.stack.prepare import migrate_all
 from genonaut.stack.servers.installations import postgres_clients
 from genonaut.stack.servers.server import Installation
@@ -60,7 +60,7 @@ async def restore_backup(
     connection = await asyncpg.connect(place.owner_url, server_settings={"application_name": "genonaut-restore"})
     try:
         clients = _clients(manifest, connection)
-        await _require_quiet(connection, place)
+        await require_quiet(connection, place)
         await _undo(connection)  # one that was killed
         await _require_empty(connection, place, services, replace=replace)
         work = _Restore(place, folder, manifest, clients, connection, jobs, on_progress)
@@ -105,23 +105,6 @@ def _clients(manifest: Manifest, connection: asyncpg.Connection) -> Installation
     if server < manifest.server:
         raise RefusedError(f"The backup is of Postgres {manifest.server}; {server} is older. Restore into a newer one.")
     return postgres_clients(max(server, manifest.pg_dump))
-
-
-async def _require_quiet(connection: asyncpg.Connection, place: Place) -> None:
-    """No service at work: it would write to what goes away."""
-    busy = await connection.fetch(
-        """
-        SELECT usename, count(*) AS n FROM pg_stat_activity
-        WHERE datname = current_database() AND usename = ANY($1) GROUP BY 1 ORDER BY 1
-        """,
-        [login(service) for service in SERVICES],
-    )
-    if busy:
-        names = ", ".join(row["usename"] for row in busy)
-        raise RefusedError(
-            f"Services are at work on {place.words} ({names}). Stop them first: make down; "
-            "in containers, docker compose stop gateway content generation driver analytics notifications."
-        )
 
 
 async def _require_empty(

@@ -14,8 +14,8 @@ from genonaut.platform.restore import restore, streams_of
 from genonaut.stack.databases.place import Place
 
 
-async def start_again(place: Place, *, keep: Collection[Stream] = ()) -> None:
-    """The environment's streams are empty, but for those to keep, and their durables at the beginning."""
+async def remove(place: Place, *, keep: Collection[Stream] = ()) -> None:
+    """The environment has no streams, but for those to keep; provisioning makes them anew."""
     bus = await Bus.connect(place.nats_url, name="genonaut-db")
     try:
         for stream in STREAMS:
@@ -24,7 +24,6 @@ async def start_again(place: Place, *, keep: Collection[Stream] = ()) -> None:
                     await bus.jetstream.delete_stream(stream.name)
     finally:
         await bus.close()
-    await provision_bus(place.nats_url)
 
 
 async def follow_logs(place: Place) -> int:
@@ -32,7 +31,7 @@ async def follow_logs(place: Place) -> int:
 
     But for measurements, which are in no log: those that are there were made, whatever was restored, and count.
     """
-    await start_again(place, keep=[stream for stream in STREAMS if stream.discard_old])
+    await remove(place, keep=[stream for stream in STREAMS if stream.discard_old])
     await hear_again(place, SERVICES)
     events = 0
     bus = await Bus.connect(place.nats_url, name="genonaut-db")
