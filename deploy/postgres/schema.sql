@@ -13,6 +13,10 @@ CREATE FUNCTION analytics.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN RAISE EXCEPTION 'the event log is append-only'; END $$;
 
+CREATE FUNCTION content.grams(word text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$SELECT array_agg(DISTINCT substr(word, place, 3)) FROM generate_series(1, length(word) - 2) AS place$$;
+
 CREATE FUNCTION content.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN RAISE EXCEPTION 'the event log is append-only'; END $$;
@@ -20,6 +24,48 @@ CREATE FUNCTION content.refuse_change() RETURNS trigger
 CREATE FUNCTION content.refuse_new_prompt() RETURNS trigger
     LANGUAGE plpgsql
     AS $$BEGIN RAISE EXCEPTION 'the prompt of a content item never changes' USING ERRCODE = 'check_violation'; END$$;
+
+CREATE FUNCTION content.search_rows_deleted() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'content'
+    AS $$BEGIN 
+    PERFORM pg_advisory_xact_lock_shared(hashtext('genonaut search positions'));
+    PERFORM FROM search_tail t WHERE t.item_id IN (SELECT c.item_id FROM old_rows c) ORDER BY t.item_id FOR UPDATE;
+
+    INSERT INTO search_tail (item_id, created_at, keys, block, position, folded_keys)
+    SELECT o.item_id, o.created_at, NULL, p.block, p.position, CASE WHEN p.block IS NOT NULL THEN o.keys END
+    FROM old_rows o LEFT JOIN search_positions p USING (item_id)
+    ON CONFLICT (item_id) DO UPDATE SET keys = NULL;
+    RETURN NULL;
+ END$$;
+
+CREATE FUNCTION content.search_rows_inserted() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'content'
+    AS $$BEGIN 
+    PERFORM pg_advisory_xact_lock_shared(hashtext('genonaut search positions'));
+    PERFORM FROM search_tail t WHERE t.item_id IN (SELECT c.item_id FROM new_rows c) ORDER BY t.item_id FOR UPDATE;
+
+    INSERT INTO search_tail (item_id, created_at, keys)
+    SELECT n.item_id, n.created_at, n.keys FROM new_rows n
+    ON CONFLICT (item_id) DO UPDATE SET keys = excluded.keys;
+    RETURN NULL;
+ END$$;
+
+CREATE FUNCTION content.search_rows_updated() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'content'
+    AS $$BEGIN 
+    PERFORM pg_advisory_xact_lock_shared(hashtext('genonaut search positions'));
+    PERFORM FROM search_tail t WHERE t.item_id IN (SELECT c.item_id FROM new_rows c) ORDER BY t.item_id FOR UPDATE;
+
+    INSERT INTO search_tail (item_id, created_at, keys, block, position, folded_keys)
+    SELECT n.item_id, n.created_at, n.keys, p.block, p.position, CASE WHEN p.block IS NOT NULL THEN o.keys END
+    FROM new_rows n JOIN old_rows o USING (item_id) LEFT JOIN search_positions p USING (item_id)
+    WHERE n.keys <> o.keys
+    ON CONFLICT (item_id) DO UPDATE SET keys = excluded.keys;
+    RETURN NULL;
+ END$$;
 
 CREATE FUNCTION generation.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -214,7 +260,6 @@ CREATE TABLE content.content_items_all (
     prompt character varying(20000) NOT NULL,
     creator_id uuid NOT NULL,
     item_metadata jsonb NOT NULL,
-    tag_ids uuid[] NOT NULL,
     quality_score double precision NOT NULL,
     is_private boolean NOT NULL,
     path_thumb character varying(512),
@@ -237,7 +282,6 @@ CREATE TABLE content.content_items (
     prompt character varying(20000) NOT NULL,
     creator_id uuid NOT NULL,
     item_metadata jsonb NOT NULL,
-    tag_ids uuid[] NOT NULL,
     quality_score double precision NOT NULL,
     is_private boolean NOT NULL,
     path_thumb character varying(512),
@@ -259,7 +303,6 @@ CREATE TABLE content.content_items_auto (
     prompt character varying(20000) NOT NULL,
     creator_id uuid NOT NULL,
     item_metadata jsonb NOT NULL,
-    tag_ids uuid[] NOT NULL,
     quality_score double precision NOT NULL,
     is_private boolean NOT NULL,
     path_thumb character varying(512),
@@ -278,6 +321,33 @@ CREATE SEQUENCE content.content_items_id_seq
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+CREATE TABLE content.search_keys (
+    id uuid NOT NULL,
+    key integer NOT NULL
+);
+
+CREATE TABLE content.search_rows (
+    item_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    keys integer[] NOT NULL
+);
+
+CREATE VIEW content.content_tags AS
+ SELECT i.id AS content_id,
+    i.source_type AS content_source,
+    k.id AS tag_id
+   FROM (((content.content_items_all i
+     JOIN content.search_rows r ON ((r.item_id = i.id)))
+     CROSS JOIN LATERAL unnest(r.keys) u(key))
+     JOIN content.search_keys k ON ((k.key = u.key)))
+  WHERE ((u.key & 7) = 0);
+
+CREATE TABLE content.credentials (
+    user_id uuid NOT NULL,
+    password_hash text NOT NULL,
+    changed_at timestamp with time zone NOT NULL
+);
 
 CREATE TABLE content.dead_letters (
     id bigint NOT NULL,
@@ -337,7 +407,19 @@ CREATE TABLE content.images (
     width integer NOT NULL,
     height integer NOT NULL,
     size_bytes bigint NOT NULL,
-    created_at timestamp with time zone NOT NULL
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone NOT NULL,
+    shown_by integer NOT NULL,
+    was_shown boolean NOT NULL,
+    retired_at timestamp with time zone
+);
+
+CREATE TABLE content.imports (
+    name text NOT NULL,
+    line bigint NOT NULL,
+    items bigint NOT NULL,
+    skipped bigint NOT NULL,
+    updated_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE content.inbox (
@@ -345,6 +427,65 @@ CREATE TABLE content.inbox (
     event_id uuid NOT NULL,
     handled_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+CREATE TABLE content.interaction_client_ids (
+    user_id uuid NOT NULL,
+    client_id text NOT NULL,
+    interaction_id bigint NOT NULL
+);
+
+CREATE TABLE content.interaction_creators (
+    user_id uuid NOT NULL,
+    creator_id uuid NOT NULL,
+    shown bigint NOT NULL,
+    total bigint NOT NULL
+);
+
+CREATE TABLE content.interaction_item_counts (
+    item_id bigint NOT NULL,
+    facet text NOT NULL,
+    value text NOT NULL,
+    total bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+CREATE TABLE content.interaction_items (
+    item_id bigint NOT NULL,
+    creator_id uuid NOT NULL,
+    kind text NOT NULL,
+    audience uuid NOT NULL
+);
+
+CREATE TABLE content.interaction_pairs (
+    user_id uuid NOT NULL,
+    item_id bigint NOT NULL,
+    shown bigint NOT NULL,
+    total bigint NOT NULL
+);
+
+CREATE TABLE content.interaction_totals (
+    audience uuid NOT NULL,
+    facet text NOT NULL,
+    value text NOT NULL,
+    stripe smallint NOT NULL,
+    total bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE content.interaction_user_counts (
+    user_id uuid NOT NULL,
+    facet text NOT NULL,
+    value text NOT NULL,
+    shown bigint NOT NULL,
+    total bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+CREATE TABLE content.item_popularity (
+    item_id bigint NOT NULL,
+    popularity bigint NOT NULL
+)
+WITH (fillfactor='80');
 
 CREATE TABLE content.outbox (
     "position" bigint NOT NULL,
@@ -356,9 +497,102 @@ CREATE TABLE content.schema_version (
     version_num character varying(32) NOT NULL
 );
 
+CREATE TABLE content.search_blocks (
+    block integer NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    first_id bigint NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    last_id bigint NOT NULL,
+    next_position integer NOT NULL,
+    version uuid DEFAULT gen_random_uuid() NOT NULL
+);
+
+CREATE SEQUENCE content.search_blocks_seq
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE content.search_positions (
+    block integer NOT NULL,
+    "position" integer NOT NULL,
+    item_id bigint NOT NULL
+);
+
+CREATE TABLE content.search_segments (
+    key integer NOT NULL,
+    block integer NOT NULL,
+    cardinality integer NOT NULL,
+    bits bytea NOT NULL
+);
+ALTER TABLE ONLY content.search_segments ALTER COLUMN bits SET STORAGE EXTERNAL;
+
+CREATE TABLE content.search_tail (
+    item_id bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    keys integer[],
+    block integer,
+    "position" integer,
+    folded_keys integer[]
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+CREATE TABLE content.tag_aliases (
+    alias_id uuid NOT NULL,
+    alias text NOT NULL,
+    tag_id uuid NOT NULL
+);
+
+CREATE TABLE content.tag_cardinality_stats (
+    tag_id uuid NOT NULL,
+    content_source text NOT NULL,
+    cardinality bigint NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='70');
+
+CREATE TABLE content.tag_closure (
+    ancestor_id uuid NOT NULL,
+    descendant_id uuid NOT NULL,
+    depth integer NOT NULL,
+    CONSTRAINT tag_closure_depth_check CHECK ((depth > 0))
+);
+
+CREATE TABLE content.tag_favorites (
+    user_id uuid NOT NULL,
+    tag_id uuid NOT NULL
+);
+
+CREATE TABLE content.tag_implications (
+    tag_id uuid NOT NULL,
+    implied_id uuid NOT NULL
+);
+
 CREATE TABLE content.tag_parents (
     tag_id uuid NOT NULL,
     parent_id uuid NOT NULL
+);
+
+CREATE TABLE content.tag_rating_totals (
+    tag_id uuid NOT NULL,
+    rating_count integer NOT NULL,
+    half_stars bigint NOT NULL,
+    CONSTRAINT tag_rating_totals_half_stars_check CHECK ((half_stars >= 0)),
+    CONSTRAINT tag_rating_totals_rating_count_check CHECK ((rating_count >= 0))
+);
+
+CREATE TABLE content.tag_ratings (
+    user_id uuid NOT NULL,
+    tag_id uuid NOT NULL,
+    half_stars smallint NOT NULL,
+    CONSTRAINT tag_ratings_half_stars_check CHECK (((half_stars >= 2) AND (half_stars <= 10)))
+);
+
+CREATE TABLE content.tag_word_revisions (
+    shard smallint NOT NULL,
+    revision bigint NOT NULL
 );
 
 CREATE TABLE content.tags (
@@ -377,6 +611,46 @@ CREATE SEQUENCE content.tags_number_seq
     NO MINVALUE
     MAXVALUE 134217727
     CACHE 1;
+
+CREATE TABLE content.user_interactions (
+    id bigint NOT NULL,
+    user_id uuid NOT NULL,
+    content_item_id bigint NOT NULL,
+    interaction_type text NOT NULL,
+    rating smallint,
+    duration integer,
+    metadata jsonb NOT NULL,
+    audience uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT user_interactions_duration_check CHECK ((duration >= 0)),
+    CONSTRAINT user_interactions_rating_check CHECK (((rating >= 1) AND (rating <= 5)))
+);
+
+CREATE SEQUENCE content.user_interactions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE content.user_job_counts (
+    user_id uuid NOT NULL,
+    is_private boolean NOT NULL,
+    pending integer NOT NULL,
+    running integer NOT NULL,
+    completed integer NOT NULL,
+    failed integer NOT NULL,
+    cancelled integer NOT NULL
+);
+
+CREATE TABLE content.user_jobs (
+    job_id bigint NOT NULL,
+    user_id uuid NOT NULL,
+    is_private boolean,
+    status text NOT NULL,
+    sequence integer NOT NULL
+);
 
 CREATE TABLE content.users (
     id uuid NOT NULL,
@@ -522,7 +796,9 @@ CREATE SEQUENCE generation.jobs_id_seq
 
 CREATE TABLE generation.known_users (
     user_id uuid NOT NULL,
-    registered_at timestamp with time zone NOT NULL
+    registered_at timestamp with time zone,
+    is_active boolean NOT NULL,
+    decided_by integer NOT NULL
 );
 
 CREATE TABLE generation.outbox (
@@ -717,6 +993,9 @@ ALTER TABLE ONLY content.content_items_auto
 ALTER TABLE ONLY content.content_items
     ADD CONSTRAINT content_items_pkey PRIMARY KEY (id, source_type);
 
+ALTER TABLE ONLY content.credentials
+    ADD CONSTRAINT credentials_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY content.dead_letters
     ADD CONSTRAINT dead_letters_consumer_stream_sequence_stored_at_key UNIQUE (consumer, stream_sequence, stored_at);
 
@@ -738,8 +1017,35 @@ ALTER TABLE ONLY content.image_uploads
 ALTER TABLE ONLY content.images
     ADD CONSTRAINT images_pkey PRIMARY KEY (sha256);
 
+ALTER TABLE ONLY content.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY content.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, event_id);
+
+ALTER TABLE ONLY content.interaction_client_ids
+    ADD CONSTRAINT interaction_client_ids_pkey PRIMARY KEY (user_id, client_id);
+
+ALTER TABLE ONLY content.interaction_creators
+    ADD CONSTRAINT interaction_creators_pkey PRIMARY KEY (user_id, creator_id);
+
+ALTER TABLE ONLY content.interaction_item_counts
+    ADD CONSTRAINT interaction_item_counts_pkey PRIMARY KEY (item_id, facet, value);
+
+ALTER TABLE ONLY content.interaction_items
+    ADD CONSTRAINT interaction_items_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY content.interaction_pairs
+    ADD CONSTRAINT interaction_pairs_pkey PRIMARY KEY (user_id, item_id);
+
+ALTER TABLE ONLY content.interaction_totals
+    ADD CONSTRAINT interaction_totals_pkey PRIMARY KEY (audience, facet, value, stripe);
+
+ALTER TABLE ONLY content.interaction_user_counts
+    ADD CONSTRAINT interaction_user_counts_pkey PRIMARY KEY (user_id, facet, value);
+
+ALTER TABLE ONLY content.item_popularity
+    ADD CONSTRAINT item_popularity_pkey PRIMARY KEY (item_id);
 
 ALTER TABLE ONLY content.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY ("position");
@@ -747,14 +1053,71 @@ ALTER TABLE ONLY content.outbox
 ALTER TABLE ONLY content.schema_version
     ADD CONSTRAINT schema_version_pkc PRIMARY KEY (version_num);
 
+ALTER TABLE ONLY content.search_blocks
+    ADD CONSTRAINT search_blocks_pkey PRIMARY KEY (block);
+
+ALTER TABLE ONLY content.search_keys
+    ADD CONSTRAINT search_keys_key_key UNIQUE (key);
+
+ALTER TABLE ONLY content.search_keys
+    ADD CONSTRAINT search_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY content.search_positions
+    ADD CONSTRAINT search_positions_item_id_key UNIQUE (item_id);
+
+ALTER TABLE ONLY content.search_positions
+    ADD CONSTRAINT search_positions_pkey PRIMARY KEY (block, "position");
+
+ALTER TABLE ONLY content.search_rows
+    ADD CONSTRAINT search_rows_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY content.search_segments
+    ADD CONSTRAINT search_segments_pkey PRIMARY KEY (key, block);
+
+ALTER TABLE ONLY content.search_tail
+    ADD CONSTRAINT search_tail_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY content.tag_aliases
+    ADD CONSTRAINT tag_aliases_pkey PRIMARY KEY (alias_id);
+
+ALTER TABLE ONLY content.tag_cardinality_stats
+    ADD CONSTRAINT tag_cardinality_stats_pkey PRIMARY KEY (tag_id, content_source);
+
+ALTER TABLE ONLY content.tag_closure
+    ADD CONSTRAINT tag_closure_pkey PRIMARY KEY (ancestor_id, descendant_id);
+
+ALTER TABLE ONLY content.tag_favorites
+    ADD CONSTRAINT tag_favorites_pkey PRIMARY KEY (user_id, tag_id);
+
+ALTER TABLE ONLY content.tag_implications
+    ADD CONSTRAINT tag_implications_pkey PRIMARY KEY (tag_id, implied_id);
+
 ALTER TABLE ONLY content.tag_parents
     ADD CONSTRAINT tag_parents_pkey PRIMARY KEY (tag_id, parent_id);
+
+ALTER TABLE ONLY content.tag_rating_totals
+    ADD CONSTRAINT tag_rating_totals_pkey PRIMARY KEY (tag_id);
+
+ALTER TABLE ONLY content.tag_ratings
+    ADD CONSTRAINT tag_ratings_pkey PRIMARY KEY (user_id, tag_id);
+
+ALTER TABLE ONLY content.tag_word_revisions
+    ADD CONSTRAINT tag_word_revisions_pkey PRIMARY KEY (shard);
 
 ALTER TABLE ONLY content.tags
     ADD CONSTRAINT tags_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY content.tags
     ADD CONSTRAINT tags_slug_key UNIQUE (slug);
+
+ALTER TABLE ONLY content.user_interactions
+    ADD CONSTRAINT user_interactions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY content.user_job_counts
+    ADD CONSTRAINT user_job_counts_pkey PRIMARY KEY (user_id, is_private);
+
+ALTER TABLE ONLY content.user_jobs
+    ADD CONSTRAINT user_jobs_pkey PRIMARY KEY (job_id);
 
 ALTER TABLE ONLY content.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
@@ -858,15 +1221,9 @@ CREATE INDEX content_items_auto_image_sha256_idx ON content.content_items_auto U
 
 CREATE UNIQUE INDEX content_items_auto_job_id_image_index_source_type_idx ON content.content_items_auto USING btree (job_id, image_index, source_type);
 
-CREATE INDEX idx_content_items_all_tags ON ONLY content.content_items_all USING gin (tag_ids);
-
-CREATE INDEX content_items_auto_tag_ids_idx ON content.content_items_auto USING gin (tag_ids);
-
 CREATE INDEX content_items_image_sha256_idx ON content.content_items USING btree (image_sha256);
 
 CREATE UNIQUE INDEX content_items_job_id_image_index_source_type_idx ON content.content_items USING btree (job_id, image_index, source_type);
-
-CREATE INDEX content_items_tag_ids_idx ON content.content_items USING gin (tag_ids);
 
 CREATE INDEX idx_content_items_all_created_id ON ONLY content.content_items_all USING btree (created_at, id);
 
@@ -910,6 +1267,16 @@ CREATE INDEX idx_content_items_type_created ON content.content_items USING btree
 
 CREATE INDEX idx_content_items_updated_id ON content.content_items USING btree (updated_at, id);
 
+CREATE INDEX idx_search_rows_created ON content.search_rows USING btree (created_at, item_id);
+
+CREATE INDEX idx_search_rows_keys ON content.search_rows USING gin (keys);
+
+CREATE INDEX idx_search_segments_block ON content.search_segments USING btree (block);
+
+CREATE INDEX idx_user_interactions_content_created ON content.user_interactions USING btree (content_item_id, created_at DESC, id DESC);
+
+CREATE INDEX idx_user_interactions_user_created ON content.user_interactions USING btree (user_id, created_at DESC, id DESC);
+
 CREATE INDEX inbox_handled_at_idx ON content.inbox USING brin (handled_at);
 
 CREATE INDEX ix_content_all_metadata_gin ON ONLY content.content_items_all USING gin (item_metadata);
@@ -918,19 +1285,65 @@ CREATE INDEX ix_content_auto_metadata_gin ON content.content_items_auto USING gi
 
 CREATE INDEX ix_content_metadata_gin ON content.content_items USING gin (item_metadata);
 
+CREATE INDEX ix_images_retired ON content.images USING btree (retired_at, sha256) WHERE (retired_at IS NOT NULL);
+
+CREATE INDEX ix_images_unused ON content.images USING btree (last_used_at, sha256) WHERE ((shown_by = 0) AND (retired_at IS NULL));
+
+CREATE INDEX ix_interaction_creators_shown ON content.interaction_creators USING btree (user_id, shown, creator_id);
+
+CREATE INDEX ix_interaction_creators_total ON content.interaction_creators USING btree (user_id, total, creator_id);
+
+CREATE INDEX ix_interaction_pairs_shown ON content.interaction_pairs USING btree (user_id, shown, item_id);
+
+CREATE INDEX ix_interaction_pairs_total ON content.interaction_pairs USING btree (user_id, total, item_id);
+
+CREATE INDEX ix_item_popularity ON content.item_popularity USING btree (popularity DESC, item_id DESC);
+
+CREATE INDEX ix_tag_aliases_tag_id ON content.tag_aliases USING btree (tag_id);
+
+CREATE INDEX ix_tag_cardinality_stats_source ON content.tag_cardinality_stats USING btree (content_source, cardinality DESC);
+
+CREATE INDEX ix_tag_closure_descendant ON content.tag_closure USING btree (descendant_id, ancestor_id);
+
 CREATE INDEX ix_tag_parents_parent_id ON content.tag_parents USING btree (parent_id);
 
+CREATE INDEX ix_tags_lower_name ON content.tags USING btree (lower(name));
+
 CREATE INDEX ix_tags_name ON content.tags USING btree (name, id);
+
+CREATE INDEX ix_user_interactions_content_duration ON content.user_interactions USING btree (content_item_id, duration, id);
+
+CREATE INDEX ix_user_interactions_content_item_id ON content.user_interactions USING btree (content_item_id, rating, id);
+
+CREATE INDEX ix_user_interactions_created_at ON content.user_interactions USING btree (audience, created_at, id);
+
+CREATE INDEX ix_user_interactions_interaction_type ON content.user_interactions USING btree (interaction_type, audience, created_at, id);
+
+CREATE INDEX ix_user_interactions_rating ON content.user_interactions USING btree (audience, rating, id) WHERE (rating > 0);
+
+CREATE INDEX ix_user_interactions_type_duration ON content.user_interactions USING btree (interaction_type, audience, duration, id);
+
+CREATE INDEX ix_user_interactions_type_rating ON content.user_interactions USING btree (interaction_type, audience, rating, id);
+
+CREATE INDEX ix_user_interactions_user_duration ON content.user_interactions USING btree (user_id, duration, id);
+
+CREATE INDEX ix_user_interactions_user_id ON content.user_interactions USING btree (user_id, rating, id);
 
 CREATE INDEX ix_users_created_id ON content.users USING btree (created_at, id);
 
 CREATE UNIQUE INDEX ix_users_email ON content.users USING btree (email);
 
+CREATE INDEX ix_users_grams ON content.users USING gin (content.grams(lower(username)), content.grams(email)) WITH (fastupdate=off);
+
 CREATE INDEX ix_users_is_active ON content.users USING btree (is_active);
 
 CREATE INDEX ix_users_preferences_gin ON content.users USING gin (preferences);
 
+CREATE INDEX ix_users_updated_id ON content.users USING btree (updated_at, id);
+
 CREATE UNIQUE INDEX ix_users_username ON content.users USING btree (lower(username));
+
+CREATE INDEX ix_users_username_id ON content.users USING btree (username, id);
 
 CREATE INDEX idx_generation_jobs_status_created ON generation.generation_jobs USING btree (status, created_at, id);
 
@@ -960,15 +1373,11 @@ ALTER INDEX content.content_items_all_job_image_key ATTACH PARTITION content.con
 
 ALTER INDEX content.content_items_all_pkey ATTACH PARTITION content.content_items_auto_pkey;
 
-ALTER INDEX content.idx_content_items_all_tags ATTACH PARTITION content.content_items_auto_tag_ids_idx;
-
 ALTER INDEX content.idx_content_items_all_image ATTACH PARTITION content.content_items_image_sha256_idx;
 
 ALTER INDEX content.content_items_all_job_image_key ATTACH PARTITION content.content_items_job_id_image_index_source_type_idx;
 
 ALTER INDEX content.content_items_all_pkey ATTACH PARTITION content.content_items_pkey;
-
-ALTER INDEX content.idx_content_items_all_tags ATTACH PARTITION content.content_items_tag_ids_idx;
 
 ALTER INDEX content.idx_content_items_all_created_id ATTACH PARTITION content.idx_content_items_auto_created_id_desc;
 
@@ -1007,6 +1416,12 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON analytics.events FOR EACH 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON content.events FOR EACH ROW EXECUTE FUNCTION content.refuse_change();
 
 CREATE TRIGGER prompt_is_immutable BEFORE UPDATE ON content.content_items_all FOR EACH ROW WHEN (((old.prompt)::text IS DISTINCT FROM (new.prompt)::text)) EXECUTE FUNCTION content.refuse_new_prompt();
+
+CREATE TRIGGER search_rows_deleted AFTER DELETE ON content.search_rows REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION content.search_rows_deleted();
+
+CREATE TRIGGER search_rows_inserted AFTER INSERT ON content.search_rows REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION content.search_rows_inserted();
+
+CREATE TRIGGER search_rows_updated AFTER UPDATE ON content.search_rows REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION content.search_rows_updated();
 
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON generation.events FOR EACH ROW EXECUTE FUNCTION generation.refuse_change();
 

@@ -4,8 +4,8 @@ from alembic import op
 
 from genonaut.platform.migrations import VERIFIED, statements
 
-revision = "0011"
-down_revision = "0005"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
