@@ -103,11 +103,11 @@ async def _same(connection: asyncpg.Connection, block: int, expected: Mapping[in
 
 def _count(counted: Counter[tuple[int, SourceType]], keys: Sequence[int]) -> None:
     for key in keys:
-        if kind_of(key) is Kind.CLASS:
+        if kind_of(key) == Kind.CLASS:
             if is_private(key):
                 return
             source = source_of(key)
-    counted.update((key, source) for key in keys if kind_of(key) is Kind.TAG)
+    counted.update((key, source) for key in keys if kind_of(key) == Kind.TAG)
 
 
 _BLOCKS = "SELECT array_agg(block ORDER BY first_at, first_id) FROM search_blocks"

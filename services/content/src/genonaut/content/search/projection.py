@@ -128,7 +128,7 @@ async def _present(connection: AsyncConnection, item_id: int) -> list[int]:
 
 
 async def _change_privacy(connection: AsyncConnection, item_id: int, time: datetime, *, is_private: bool) -> None:
-    (old,) = [key for key in await _present(connection, item_id) if kind_of(key) is Kind.CLASS]
+    (old,) = [key for key in await _present(connection, item_id) if kind_of(key) == Kind.CLASS]
     new = class_key(source_of(old), is_private=is_private)
     await _change(connection, item_id, time, [new], Kind.CLASS)
 
@@ -139,7 +139,7 @@ async def _change(
     """Gives the item these keys in the place of all that it has of the replaced kinds."""
     old = await _present(connection, item_id)
     together = dict.fromkeys([*without(old, *replaced), *added])
-    new = sorted(together, key=lambda key: kind_of(key) is not Kind.TAG)
+    new = sorted(together, key=lambda key: kind_of(key) != Kind.TAG)
     if new != old:
         await connection.execute(search_rows.update().where(search_rows.c.item_id == item_id).values(keys=new))
         await _count(connection, old, new, time)
@@ -151,7 +151,7 @@ async def _count(connection: AsyncConnection, old: Sequence[int], new: Sequence[
     changes.subtract(_public_tags(old))
     counted = {key: change for key, change in changes.items() if change}
     if counted:
-        (source,) = {source_of(key) for key in new or old if kind_of(key) is Kind.CLASS}
+        (source,) = {source_of(key) for key in new or old if kind_of(key) == Kind.CLASS}
         await _move(connection, source, counted, time)
 
 
@@ -161,9 +161,9 @@ async def _move(connection: AsyncConnection, source: SourceType, changes: Mappin
 
 
 def _public_tags(keys: Sequence[int]) -> list[int]:
-    if any(kind_of(key) is Kind.CLASS and is_private(key) for key in keys):
+    if any(kind_of(key) == Kind.CLASS and is_private(key) for key in keys):
         return []
-    return [key for key in keys if kind_of(key) is Kind.TAG]
+    return [key for key in keys if kind_of(key) == Kind.TAG]
 
 
 _KEYS = text("SELECT id, key FROM search_keys WHERE id = ANY(CAST(:ids AS uuid[]))")
