@@ -55,31 +55,27 @@ async def _user_registered(connection: AsyncConnection, event: UserRegistered, _
 @search_projection.on_many(ItemCreated)
 async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
     events = [cast("ItemCreated", each.event) for each in recorded]
-    ids = {id_ for event in events for id_ in (*event.tag_ids, event.creator_id)}
+    ids = {event.creator_id for event in events}.union(*(event.tag_ids for event in events))
     known = dict(zip(ids, await _keys(connection, list(ids)), strict=True))
-    keys = [_keys_of(event, known) for event in events]
-    rows = [(event.item_id, each.envelope.time, of) for event, each, of in zip(events, recorded, keys, strict=True)]
+    rows = []
+    public: dict[SourceType, Counter[int]] = {source: Counter() for source in SOURCES}
+    latest: dict[SourceType, datetime] = {}
+    for event, each in zip(events, recorded, strict=True):
+        tags = [known[tag_id] for tag_id in event.tag_ids]
+        other = [
+            known[event.creator_id],
+            class_key(event.source_type, is_private=event.is_private),
+            type_key(event.content_type),
+            *quality_keys(event.quality_score),
+        ]
+        rows.append((event.item_id, each.envelope.time, tags + other))
+        if tags and not event.is_private:
+            public[event.source_type].update(tags)
+            latest[event.source_type] = max(each.envelope.time, latest.get(event.source_type, each.envelope.time))
     driver = await driver_of(connection)
     await driver.copy_records_to_table(search_rows.name, records=rows, columns=["item_id", "created_at", "keys"])
-    for source in SOURCES:
-        counted = [
-            (each.envelope.time, _public_tags(of))
-            for event, each, of in zip(events, recorded, keys, strict=True)
-            if event.source_type == source
-        ]
-        changes = Counter(key for _, tags in counted for key in tags)
-        if changes:
-            await _move(connection, source, changes, max(time for time, tags in counted if tags))
-
-
-def _keys_of(event: ItemCreated, known: Mapping[UUID, int]) -> list[int]:
-    return [
-        *(known[tag_id] for tag_id in event.tag_ids),
-        known[event.creator_id],
-        class_key(event.source_type, is_private=event.is_private),
-        type_key(event.content_type),
-        *quality_keys(event.quality_score),
-    ]
+    for source, time in latest.items():
+        await _move(connection, source, public[source], time)
 
 
 @search_projection.on(ItemRetagged)

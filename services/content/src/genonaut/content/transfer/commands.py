@@ -35,8 +35,8 @@ Reject = Callable[[int, str], None]
 class _Known:
     """What was looked up for earlier batches."""
 
-    tags: dict[tuple[str, bool], UUID] = field(default_factory=dict)
-    """By the word, and whether it was for a private item."""
+    tags: dict[bool, dict[str, UUID]] = field(default_factory=lambda: {False: {}, True: {}})
+    """By whether it is for a private item, and by the word."""
     creators: dict[str, UUID] = field(default_factory=dict)
     implications: dict[UUID, list[UUID]] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ def _problem(line: Line, known: _Known, creator: str | None) -> str | None:
     if who not in known.creators:
         return f"creator: there is no active user {who[:60]}" if who else "creator: none is named"
     try:
-        unknown = [TagReference.of(word) for word in line.tags if (word, line.is_private) not in known.tags]
+        unknown = [TagReference.of(word) for word in line.tags if word not in known.tags[line.is_private]]
     except BadSlugError as error:
         return f"tags: {error}"
     return "tags: in a file, tags are named by their slugs" if any(each.slug is None for each in unknown) else None
@@ -148,13 +148,11 @@ async def _learned(runtime: Runtime[Any], connection: AsyncConnection, read: Seq
 
     Those of public items come first: what only private ones have stays private.
     """
-    tags = dict(known.tags)
+    tags = {is_private: dict(words) for is_private, words in known.tags.items()}
     for is_private in (False, True):
-        words = {word for line in read if line.is_private is is_private for word in line.tags}
-        unknown = [word for word in sorted(words) if (word, is_private) not in tags]
-        if unknown:
-            found = await ensure_words(runtime.store, connection, unknown, is_private=is_private)
-            tags.update({(word, is_private): tag_id for word, tag_id in found.items()})
+        words = set[str]().union(*(line.tags for line in read if line.is_private is is_private))
+        if unknown := sorted(words - tags[is_private].keys()):
+            tags[is_private] |= await ensure_words(runtime.store, connection, unknown, is_private=is_private)
     implications: dict[UUID, list[UUID]] = {}
     for tag_id, implied_id in await all_implications(connection):
         implications.setdefault(tag_id, []).append(implied_id)
@@ -162,7 +160,8 @@ async def _learned(runtime: Runtime[Any], connection: AsyncConnection, read: Seq
 
 
 def _addition(item_id: int, line: Line, known: _Known, creator: str | None) -> Addition:
-    tag_ids = list(dict.fromkeys(known.tags[word, line.is_private] for word in line.tags))
+    tags = known.tags[line.is_private]
+    tag_ids = list(dict.fromkeys([tags[word] for word in line.tags]))
     # Not validated again: 75 tags of a thousand lines are what this takes its time for.
     created = ItemCreated.model_construct(
         item_id=item_id,
