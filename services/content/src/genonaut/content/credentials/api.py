@@ -9,8 +9,9 @@ from fastapi import Depends, Path
 
 from genonaut.content.credentials import commands
 from genonaut.content.credentials.hashing import Hashing, NoRoomError, Parameters, hashing
-from genonaut.content.credentials.schemas import Identity, NewPassword, PasswordChanged, SignIn
+from genonaut.content.credentials.schemas import Identity, NewPassword, SignIn
 from genonaut.content.users.domain import UnknownUserError
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import NotFoundError, UnauthorizedError, UnavailableError
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import RuntimeDep
@@ -30,14 +31,14 @@ HashingDep = Annotated[Hashing, Depends(_hashing)]
 @router.put("/users/{id}/password")
 async def set_password(
     user_id: Annotated[UUID, Path(alias="id")], body: NewPassword, runtime: RuntimeDep, hashing: HashingDep
-) -> PasswordChanged:
+) -> Done:
     """Give a user a password; the one they had is none any more."""
     with _no_room():
         try:
             await commands.set_password(runtime.store, hashing, user_id, body.password.get_secret_value())
         except UnknownUserError:
             raise NotFoundError(f"There is no user {user_id}") from None
-    return PasswordChanged(message="The password is changed")
+    return Done(message="The password is changed")
 
 
 @router.post("/credentials/verify")

@@ -1,6 +1,6 @@
 """Passwords, as services of ours say them to each other."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -20,11 +20,6 @@ class NewPassword(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     password: Annotated[SecretStr, AfterValidator(_acceptable)]
-
-
-class PasswordChanged(BaseModel):
-    success: Literal[True] = True
-    message: str
 
 
 class SignIn(BaseModel):

@@ -28,7 +28,6 @@ from genonaut.content.interactions.schemas import (
     ClientId,
     ContentAnalytics,
     Days,
-    Deleted,
     GlobalAnalytics,
     Interaction,
     InteractionChanges,
@@ -38,6 +37,7 @@ from genonaut.content.interactions.schemas import (
 )
 from genonaut.content.interactions.tables import interactions
 from genonaut.contracts.content import InteractionType
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_list, list_query
 from genonaut.platform.http.routing import Router
@@ -246,14 +246,14 @@ async def change_interaction(
 
 
 @router.delete("/{id}", responses=FOUND)
-async def delete_interaction(interaction_id: Id, runtime: RuntimeDep, actor: Actor = None) -> Deleted:
+async def delete_interaction(interaction_id: Id, runtime: RuntimeDep, actor: Actor = None) -> Done:
     """Take it back: it is gone from every list and counter."""
     await get_interaction(interaction_id, runtime, actor)
     try:
         await runtime.store.execute(INTERACTION, interaction_id, Delete(actor))
     except UnknownInteractionError:
         raise _no_interaction(interaction_id) from None
-    return Deleted(message=f"Interaction {interaction_id} is deleted")
+    return Done(message=f"Interaction {interaction_id} is deleted")
 
 
 async def _recorded(runtime: Runtime[Any], drafts: list[Draft], *, partial: bool) -> list[Kept | Refused]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Query
@@ -190,11 +190,6 @@ class BulkAnswer(BaseModel):
         recorded, repeated = statuses.count(201), statuses.count(200)
         refused = len(statuses) - recorded - repeated
         return cls(success=not refused, recorded=recorded, repeated=repeated, refused=refused, results=list(results))
-
-
-class Deleted(BaseModel):
-    success: Literal[True] = True
-    message: str
 
 
 class Ratings(BaseModel):

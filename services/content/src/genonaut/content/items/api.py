@@ -24,12 +24,13 @@ from genonaut.content.items.domain import (
     NotTheirsError,
     UnknownItemError,
 )
-from genonaut.content.items.schemas import Done, HistoryEntry, Item, ItemChanges, NewItem, NewQuality, OldVersion
+from genonaut.content.items.schemas import HistoryEntry, Item, ItemChanges, NewItem, NewQuality, OldVersion
 from genonaut.content.search.schemas import Viewer
 from genonaut.content.tags.commands import UnknownTagError
 from genonaut.content.tags.domain import TagReference
 from genonaut.contracts.content import SourceType
 from genonaut.platform.events import LOG, to_recorded
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import ForbiddenError, InvalidError, NotFoundError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_page, list_query
 from genonaut.platform.http.routing import Router

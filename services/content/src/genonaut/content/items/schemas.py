@@ -151,11 +151,6 @@ class OldVersion(BaseModel):
     version: int = Field(ge=1, description="As the history counts them.")
 
 
-class Done(BaseModel):
-    success: Literal[True] = True
-    message: str
-
-
 class HistoryEntry(BaseModel):
     version: int = Field(description="From 1.")
     event: str = Field(examples=["content.item.retagged"])

@@ -12,7 +12,8 @@ from genonaut.content.tag_hierarchy.schemas import Hierarchy, NewParents, Statis
 from genonaut.content.tags.api import UNKNOWN, TagId, circle, require_shown
 from genonaut.content.tags.commands import UnknownTagError, add_parents, remove_parent
 from genonaut.content.tags.domain import TagCycleError, TagReference
-from genonaut.content.tags.schemas import DistantTag, Done, TagLink
+from genonaut.content.tags.schemas import DistantTag, TagLink
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import InvalidError, NotFoundError
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import Runtime, RuntimeDep

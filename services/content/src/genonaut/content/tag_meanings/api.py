@@ -11,7 +11,8 @@ from genonaut.content.tag_meanings.schemas import NewAlias, NewImplication
 from genonaut.content.tags.api import UNKNOWN, TagId, require_shown
 from genonaut.content.tags.commands import UnknownTagError
 from genonaut.content.tags.domain import BadSlugError, TagReference, slug_of
-from genonaut.content.tags.schemas import Done, TagLink
+from genonaut.content.tags.schemas import TagLink
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import ConflictError, InvalidError, NotFoundError
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import RuntimeDep

@@ -18,8 +18,9 @@ from genonaut.content.tag_opinions.domain import (
 )
 from genonaut.content.tag_opinions.schemas import Rating, Ratings, RatingValue
 from genonaut.content.tags.api import UNKNOWN, TagId, require_shown
-from genonaut.content.tags.schemas import Done, TagLink
+from genonaut.content.tags.schemas import TagLink
 from genonaut.content.users.queries import is_active
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import InvalidError, NotFoundError
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import Runtime, RuntimeDep

@@ -15,7 +15,6 @@ from genonaut.content.users import commands, queries
 from genonaut.content.users.domain import USER, Change, ChangePreferences, UnknownUserError
 from genonaut.content.users.schemas import (
     ContentCounts,
-    Deleted,
     JobCounts,
     NewPreferences,
     NewStatus,
@@ -25,6 +24,7 @@ from genonaut.content.users.schemas import (
     UserStats,
 )
 from genonaut.content.users.tables import users
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import ConflictError, InvalidError, NotFoundError
 from genonaut.platform.http.lists import ListBody, ListQuery, fetch_list, list_query
 from genonaut.platform.http.routing import Router
@@ -118,11 +118,11 @@ async def change_status(user_id: UserId, body: NewStatus, runtime: RuntimeDep) -
 
 
 @router.delete("/{id}", responses=UNKNOWN)
-async def delete_user(user_id: UserId, runtime: RuntimeDep) -> Deleted:
+async def delete_user(user_id: UserId, runtime: RuntimeDep) -> Done:
     """Deactivate a user. What they have made stays, and so do their name and address. Twice is as good as once."""
     with _refusals(user_id):
         await commands.change(runtime.store, user_id, Change(is_active=False))
-    return Deleted(message=f"User {user_id} is deleted")
+    return Done(message=f"User {user_id} is deleted")
 
 
 @router.put("/{id}/preferences", responses=UNKNOWN)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -66,11 +66,6 @@ class User(BaseModel):
     preferences: dict[str, Any]
     created_at: datetime
     updated_at: datetime
-
-
-class Deleted(BaseModel):
-    success: Literal[True] = True
-    message: str
 
 
 class ContentCounts(BaseModel):

@@ -1,11 +1,11 @@
 """Bodies of the notification routes."""
 
-from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from genonaut.contracts.notifications import NotificationType
+from genonaut.platform.http.actions import Done
 
 
 class Notification(BaseModel):
@@ -27,7 +27,5 @@ class UnreadCount(BaseModel):
     unread_count: int
 
 
-class ReadAll(BaseModel):
-    success: Literal[True] = True
-    message: str
+class ReadAll(Done):
     updated_count: int = Field(description="How many were unread before.")
