@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status smoke init init-dev init-demo init-test migrate-dev migrate-demo migrate-test migrate-prep migrate-step2-dev migrate-step2-demo migrate-step2-test dump-schema backup restore doctor test lint types imports unit integration integration-containers compose-test e2e chaos fuzz bench format lock
+.PHONY: help setup demo up down reset status smoke init init-dev init-demo init-test migrate-dev migrate-demo migrate-test migrate-prep migrate-step2-dev migrate-step2-demo migrate-step2-test dump-schema backup restore doctor test lint types imports unit integration integration-containers compose-test e2e chaos fuzz bench bench-tags format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ fuzz: setup ## hostile input over real processes: so many requests of each kind 
 
 bench: setup ## measure (ONLY=relay for one of them): docs/benchmarks.md says what is wanted
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
+
+bench-tags: setup ## measure search by tags beside the seed's way and others (SIZE=100k, 10m or 88m, which takes 25 GB and an hour)
+	@$(BIN)/python tests/benchmarks/bench_tags.py --pairs $(or $(SIZE),10m)
 
 format: setup ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet || true

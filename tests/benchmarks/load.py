@@ -1,6 +1,7 @@
 """Load on an HTTP server, with as little client as possible, so that the server is what is measured."""
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -85,13 +86,14 @@ async def at_rate(
     return latencies
 
 
-async def as_fast_as_possible(port: int, path: str, *, requests: int) -> float:
-    """Requests per second."""
+async def as_fast_as_possible(port: int, path: str | Sequence[str], *, requests: int) -> float:
+    """Requests per second, of one path or of several, one after the other."""
+    paths = itertools.cycle([path] if isinstance(path, str) else path)
 
     async def worker(share: int) -> None:
         connection = await Connection.open(port)
         for _ in range(share):
-            await connection.get(path)
+            await connection.get(next(paths))
         connection.close()
 
     begin = time.perf_counter()

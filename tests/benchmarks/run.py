@@ -19,6 +19,7 @@ ORDER = (
     "analytics",
     "rebuild",
     "images",
+    "tags",
     "completion",
     "interactions",
     "memory",
