@@ -11,7 +11,7 @@ from genonaut.content.images.tables import images
 from genonaut.content.interactions.tables import popularity as item_popularity
 from genonaut.content.items.domain import ITEM, spoken_of
 from genonaut.content.items.tables import items
-from genonaut.content.search.keys import Kind, kind_of
+from genonaut.content.search.keys import tags_among
 from genonaut.content.search.tables import search_rows
 from genonaut.content.tags import queries as tags
 from genonaut.content.users.tables import users
@@ -74,7 +74,7 @@ async def one(connection: AsyncConnection, item_id: int) -> dict[str, Any]:
 
 async def with_tags(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """The rows with `tags`, the slugs of the tags among their `keys`, in that order."""
-    tagged = [[key for key in row["keys"] if kind_of(key) == Kind.TAG] for row in rows]
+    tagged = [tags_among(row["keys"]) for row in rows]
     slugs = await tags.slugs(connection, {key for keys in tagged for key in keys})
     for row, keys in zip(rows, tagged, strict=True):
         row["tags"] = [slugs[key] for key in keys]

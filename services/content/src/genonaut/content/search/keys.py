@@ -23,6 +23,7 @@ class Kind(IntEnum):
 
 
 _KINDS = 8
+_TAG = int(Kind.TAG)
 QUALITY_STEPS = 512
 STEPS_IN_RANGE = 16
 
@@ -71,6 +72,11 @@ def quality_step(score: float) -> int:
 def quality_keys(score: float) -> list[int]:
     step = quality_step(score)
     return [key(Kind.QUALITY, step), key(Kind.QUALITY_RANGE, step // STEPS_IN_RANGE)]
+
+
+def tags_among(keys: Iterable[int]) -> list[int]:
+    """The keys that are of tags, in their order."""
+    return [each for each in keys if each % _KINDS == _TAG]  # a page has a thousand keys: no call for each of them
 
 
 def without(keys: Iterable[int], *kinds: Kind) -> list[int]:

@@ -88,7 +88,13 @@ class Matches:
     @cached_property
     def _ranks(self) -> list[int]:
         """How many of all that is found come before each of the loose ones."""
-        return [self._bits_up_to(each.after) + index for index, each in enumerate(self.loose)]
+        ranks: list[int] = []
+        after, bits = None, 0
+        for index, each in enumerate(self.loose):
+            if each.after is not after:  # most of them come after the last block, all at the same place
+                after, bits = each.after, self._bits_up_to(each.after)
+            ranks.append(bits + index)
+        return ranks
 
     def __len__(self) -> int:
         return self._folded + len(self.loose)

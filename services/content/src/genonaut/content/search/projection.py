@@ -19,6 +19,7 @@ from genonaut.content.search.keys import (
     quality_keys,
     source_of,
     tag_key,
+    tags_among,
     type_key,
     without,
 )
@@ -159,7 +160,7 @@ async def _move(connection: AsyncConnection, source: SourceType, changes: Mappin
 def _public_tags(keys: Sequence[int]) -> list[int]:
     if any(kind_of(key) == Kind.CLASS and is_private(key) for key in keys):
         return []
-    return [key for key in keys if kind_of(key) == Kind.TAG]
+    return tags_among(keys)
 
 
 _KEYS = text("SELECT id, key FROM search_keys WHERE id = ANY(CAST(:ids AS uuid[]))")

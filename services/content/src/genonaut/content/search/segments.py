@@ -4,6 +4,7 @@ Bits that have been read are kept in the process by the version of their block, 
 read again, and nothing stale is ever used.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,13 +118,15 @@ async def _places(
     connection: asyncpg.Connection, blocks: Sequence[Block], sort_keys: Sequence[SortKey]
 ) -> list[Place | None]:
     """The last place in a block before each of the sort keys."""
+    firsts = [block.first for block in blocks]
+    behind = [None, *(Place(block.number, BEHIND) for block in blocks)]
     places: list[Place | None] = []
     inside: list[tuple[int, Block, SortKey]] = []
     for index, sort_key in enumerate(sort_keys):
-        block = next((block for block in reversed(blocks) if block.first < sort_key), None)
-        places.append(Place(block.number, BEHIND) if block else None)
-        if block and sort_key <= block.last:
-            inside.append((index, block, sort_key))
+        earlier = bisect_left(firsts, sort_key)
+        places.append(behind[earlier])
+        if earlier and sort_key <= blocks[earlier - 1].last:
+            inside.append((index, blocks[earlier - 1], sort_key))
     if inside:
         rows = await connection.fetch(
             _POSITIONS,

@@ -89,7 +89,7 @@ async def slugs_by_id(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> d
 async def slugs(connection: AsyncConnection, keys: AbstractSet[int]) -> Mapping[int, str]:
     """The slugs of tags by their keys, among others."""
     known = _slugs.setdefault(connection.engine, {})
-    missing = keys - known.keys()
+    missing = {key for key in keys if key not in known}
     if missing:
         if len(known) > KEPT_SLUGS:
             known.clear()
