@@ -20,6 +20,15 @@ from genonaut.contracts.content.items import (
     ItemTagsImplied,
     SourceType,
 )
+from genonaut.contracts.content.recommendations import (
+    Feedback,
+    Reason,
+    RecommendationChanged,
+    RecommendationDeleted,
+    RecommendationJudged,
+    RecommendationMade,
+    RecommendationServed,
+)
 from genonaut.contracts.content.tags import (
     TagAliasAdded,
     TagAliasRemoved,
@@ -45,6 +54,7 @@ from genonaut.contracts.content.users import (
 
 __all__ = [
     "ContentType",
+    "Feedback",
     "ImageRemoved",
     "ImageRetired",
     "ImageUploaded",
@@ -61,6 +71,12 @@ __all__ = [
     "ItemQualityChanged",
     "ItemRetagged",
     "ItemTagsImplied",
+    "Reason",
+    "RecommendationChanged",
+    "RecommendationDeleted",
+    "RecommendationJudged",
+    "RecommendationMade",
+    "RecommendationServed",
     "SourceType",
     "TagAliasAdded",
     "TagAliasRemoved",
