@@ -130,7 +130,7 @@ async def record_interactions(
     except RefusedError as error:
         raise _refusals(error.refusals, len(body)) from None
     results = [
-        _wrong(place, misshapen[place]) if place in misshapen else _result(place, outcomes[place])
+        BulkResult.misshapen(place, misshapen[place]) if place in misshapen else _result(place, outcomes[place])
         for place in range(len(body))
     ]
     answer = BulkAnswer.of(results)
@@ -309,11 +309,6 @@ def _refusals(refusals: dict[int, Refused], count: int) -> InvalidError | Confli
 
 def _in_list(place: int, error: FieldError) -> FieldError:
     return error.model_copy(update={"loc": ["body", place, *error.loc]})
-
-
-def _wrong(place: int, misshapen: Misshapen) -> BulkResult:
-    said = (f"{'.'.join(map(str, error.loc))}: {error.msg}" if error.loc else error.msg for error in misshapen.errors)
-    return BulkResult(index=place, status=422, error="; ".join(said))
 
 
 def _result(place: int, outcome: Kept | Refused) -> BulkResult:

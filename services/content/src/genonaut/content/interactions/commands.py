@@ -43,7 +43,7 @@ class RefusedError(Exception):
     """Nothing is recorded. `refusals` says of which drafts, by their place, and why."""
 
     def __init__(self, refusals: dict[int, Refused]) -> None:
-        super().__init__(f"{len(refusals)} interactions are refused")
+        super().__init__(f"{len(refusals)} drafts are refused")
         self.refusals = refusals
 
 

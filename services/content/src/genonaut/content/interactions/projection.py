@@ -260,31 +260,31 @@ async def _privacy_changed(connection: AsyncConnection, event: ItemMadePrivate |
 
 async def _count(connection: AsyncConnection, moved: Moved, items: Mapping[int, _Item]) -> None:
     """Moves the counters; and with them, how many users and items are behind them."""
-    for key, (shown, _) in (await _add(connection, user_counts, moved.users)).items():
+    for key, (shown, _) in (await add(connection, user_counts, moved.users)).items():
         user_id, *facet = key
         if tuple(facet) == ALL:
-            appeared = _appeared(shown, moved.users[key][0])
-            moved.of_total(EVERYONE, USERS, stripe_of_user(user_id), appeared)
-    for pair, (_, total) in (await _add(connection, pairs, moved.pairs)).items():
-        moved.of_item(pair[1], USERS, _appeared(total, moved.pairs[pair][1]))
-    await _add(connection, user_creators, moved.creators)
-    for of_item, (total,) in (await _add(connection, item_counts, moved.items)).items():
+            change = appeared(shown, moved.users[key][0])
+            moved.of_total(EVERYONE, USERS, stripe_of_user(user_id), change)
+    for pair, (_, total) in (await add(connection, pairs, moved.pairs)).items():
+        moved.of_item(pair[1], USERS, appeared(total, moved.pairs[pair][1]))
+    await add(connection, user_creators, moved.creators)
+    for of_item, (total,) in (await add(connection, item_counts, moved.items)).items():
         item_id, *facet = of_item
         if tuple(facet) == ALL and items[item_id].audience == EVERYONE:
-            appeared = _appeared(total, moved.items[of_item][0])
-            moved.of_total(EVERYONE, ITEMS, stripe_of_item(item_id), appeared)
-    await _add(connection, totals, moved.totals)
+            change = appeared(total, moved.items[of_item][0])
+            moved.of_total(EVERYONE, ITEMS, stripe_of_item(item_id), change)
+    await add(connection, totals, moved.totals)
     more_popular = {item_id: count for item_id, count in moved.popularity.items() if count}
     if more_popular:  # the item may be deleted, and then has no row
         await connection.execute(_POPULARITY, {"ids": list(more_popular), "counts": list(more_popular.values())})
 
 
-def _appeared(count: int, moved: int) -> int:
+def appeared(count: int, moved: int) -> int:
     """1 for what there was none of before it moved, -1 for what there is none of now."""
     return (count > 0) - (count - moved > 0)
 
 
-async def _add(connection: AsyncConnection, table: Table, moves: Moves[K]) -> dict[K, Sequence[int]]:
+async def add(connection: AsyncConnection, table: Table, moves: Moves[K]) -> dict[K, Sequence[int]]:
     """The counts of the rows that moved, by key. A row that counts nothing is gone."""
     width = len(table.primary_key)
     nothing = [0] * (len(table.columns) - width)

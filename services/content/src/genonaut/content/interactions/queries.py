@@ -93,7 +93,7 @@ def _audiences(viewer: UUID | None) -> list[UUID]:
     return [EVERYONE, viewer] if viewer not in {None, EVERYONE} else [EVERYONE]
 
 
-_CONTENT = ("id", "title", "source_type", "path_thumb", "creator_id", "is_private", "image_sha256")
+CONTENT = ("id", "title", "source_type", "path_thumb", "creator_id", "is_private", "image_sha256")
 
 
 def _with_content(viewer: UUID | None) -> Select[Any]:
@@ -104,7 +104,7 @@ def _with_content(viewer: UUID | None) -> Select[Any]:
 
 
 def _content_columns() -> list[ColumnElement[Any]]:
-    return [items.c[name].label(f"content_{name}") for name in _CONTENT]
+    return [items.c[name].label(f"content_{name}") for name in CONTENT]
 
 
 async def content(connection: AsyncConnection, item_id: int, viewer: UUID | None) -> dict[str, Any]:
@@ -177,7 +177,7 @@ async def user_totals(connection: AsyncConnection, user_id: UUID, viewer: UUID |
     column = _seen(user_counts, own=viewer == user_id)
     chosen = user_counts.c.facet == any_(literal(list(facets), ARRAY(user_counts.c.facet.type)))
     counts = select(user_counts.c.facet, user_counts.c.value, column.label("total"))
-    return _by_facet(await connection.execute(counts.where(user_counts.c.user_id == user_id, chosen, column > 0)))
+    return by_facet(await connection.execute(counts.where(user_counts.c.user_id == user_id, chosen, column > 0)))
 
 
 async def behavior(connection: AsyncConnection, user_id: UUID, viewer: UUID | None) -> Behavior:
@@ -266,7 +266,7 @@ def _seen(table: FromClause, *, own: bool) -> ColumnElement[int]:
 
 async def item_totals(connection: AsyncConnection, item_id: int, facets: Sequence[str]) -> Counts:
     """Whoever asks may see the item: see `is_there`."""
-    return _by_facet(await connection.execute(_ITEM_TOTALS, {"item_id": item_id, "facets": list(facets)}))
+    return by_facet(await connection.execute(_ITEM_TOTALS, {"item_id": item_id, "facets": list(facets)}))
 
 
 async def _item_days(connection: AsyncConnection, item_id: int, *, since: date) -> list[DayCount]:
@@ -286,10 +286,10 @@ async def overall_days(connection: AsyncConnection, *, since: date) -> list[DayC
 
 
 async def _totals(connection: AsyncConnection, audiences: Sequence[UUID], facets: Sequence[str]) -> Counts:
-    return _by_facet(await connection.execute(_TOTALS, {"audiences": list(audiences), "facets": list(facets)}))
+    return by_facet(await connection.execute(_TOTALS, {"audiences": list(audiences), "facets": list(facets)}))
 
 
-def _by_facet(rows: Iterable[Any]) -> Counts:
+def by_facet(rows: Iterable[Any]) -> Counts:
     counts: dict[str, dict[str, int]] = {}
     for row in rows:
         counts.setdefault(row.facet, {})[row.value] = row.total

@@ -176,6 +176,14 @@ class BulkResult(BaseModel):
     id: int | None = None
     error: str | None = None
 
+    @classmethod
+    def misshapen(cls, place: int, misshapen: Misshapen) -> Self:
+        """Of an element that is not what the list is of."""
+        said = (
+            f"{'.'.join(map(str, error.loc))}: {error.msg}" if error.loc else error.msg for error in misshapen.errors
+        )
+        return cls(index=place, status=422, error="; ".join(said))
+
 
 class BulkAnswer(BaseModel):
     success: bool = Field(description="Whether none was refused.")

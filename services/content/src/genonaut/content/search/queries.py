@@ -91,6 +91,16 @@ async def with_one_tag_and_not_the_other(
     return await _ids(driver, matches.between(max(0, len(matches) - most), len(matches)))
 
 
+async def latest(connection: AsyncConnection, terms: Sequence[Term], *, most: int) -> list[int]:
+    """The latest `most` items that each of the terms finds, whoever sees them. `connection` reads one snapshot."""
+    if not terms:
+        return []
+    driver = await _driver(connection)
+    found, _ = await find(driver, terms)
+    chosen = {place for each in found for place in each.between(max(0, len(each) - most), len(each))}
+    return await _ids(driver, list(chosen))
+
+
 async def _found(
     driver: asyncpg.Connection, search: _Search, bounds: Sequence[SortKey], knobs: Knobs
 ) -> tuple[Matches, list[Bound]]:
