@@ -35,6 +35,10 @@ OWN_WORDS = {
     "content/images": {"addresses", "renditions", "sweep"},
     # Which counters there are and what moves them: arithmetic that recording, changing and showing rest on.
     "content/interactions": {"counting"},
+    # The same, for what is counted of recommendations.
+    "content/recommendations": {"counting"},
+    # Mechanisms: one file for each way to judge, the list of them, and how well they do on what people did.
+    "content/recommenders": {"algorithms", "blend", "evaluation", "popular"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

@@ -15,6 +15,9 @@ from genonaut.content.items.consumers import publish
 from genonaut.content.items.implications import apply_implications
 from genonaut.content.items.projection import items_projection
 from genonaut.content.jobs.projection import jobs_projection
+from genonaut.content.recommendations.api import router as recommendations_router
+from genonaut.content.recommendations.api import users_router as user_recommendations_router
+from genonaut.content.recommendations.projection import recommendations_projection
 from genonaut.content.search.projection import search_projection
 from genonaut.content.search.upkeep import keep_folded, recount_now_and_then
 from genonaut.content.settings import ContentSettings
@@ -39,7 +42,7 @@ from genonaut.platform.service import Service
 service = Service(
     name="content",
     settings=ContentSettings,
-    summary="Users, tags, images, the items of the gallery, and what people do with them.",
+    summary="Users, tags, images, the items of the gallery, what people do with them, and what they may like.",
     routers=[
         users_router,
         credentials_router,
@@ -57,6 +60,8 @@ service = Service(
         auto_router,
         interactions_router,
         user_interactions_router,
+        recommendations_router,
+        user_recommendations_router,
     ],
     projections=[
         users_projection,
@@ -68,6 +73,7 @@ service = Service(
         items_projection,
         search_projection,
         interactions_projection,
+        recommendations_projection,
         jobs_projection,
     ],
     background=[keep_folded, recount_now_and_then, apply_implications, sweep_images],

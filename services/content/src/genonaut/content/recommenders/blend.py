@@ -1,0 +1,148 @@
+"""The algorithm `blend`: what similar people did things with, tags and creators the user likes, and what is popular.
+
+Each of the four is scaled to what is best of its kind among the candidates, and weighs what WEIGHTS say. What is picked
+is then spread: an item that is like those picked before it comes later.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from genonaut.content.recommenders.domain import Candidate, Evidence, Pick, Speaks
+
+Scores = Mapping[int, float]
+"""By item, the best one 1."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    together: float = 0.45
+    tags: float = 0.3
+    creator: float = 0.15
+    popular: float = 0.1
+
+
+DAMPING = 0.5
+"""The power of an item's users that its co-visits are divided by: 0 prefers what all know, 1 what nobody does."""
+SMOOTHING = 5
+"""As if so many more had done something with each item: one who did with a rare one proves little."""
+SPREAD = 0.15
+"""What being like an item that is picked already costs, at most."""
+SPREAD_AMONG = 3
+"""Times as many as are wanted are candidates for the picks."""
+NAMED_SEEDS, NAMED_TAGS = 2, 3
+"""How many reasons are named."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    name: str = "blend"
+    version: str = "1"
+    weights: Weights = Weights()
+
+    def rank(self, evidence: Evidence, limit: int) -> list[Pick]:
+        together, because = co_visited(evidence)
+        profile = evidence.profile
+        parts = (
+            (self.weights.together, together),
+            (self.weights.tags, by_tags(evidence, profile)),
+            (self.weights.creator, by_creator(evidence)),
+            (self.weights.popular, popular(evidence)),
+        )
+        scores: dict[int, list[float]] = {
+            item_id: [weight * part.get(item_id, 0.0) for weight, part in parts] for item_id in evidence.candidates
+        }
+        best = sorted(evidence.candidates, key=lambda item_id: (-sum(scores[item_id]), -item_id))
+        chosen = spread(evidence, best[: limit * SPREAD_AMONG], {each: sum(scores[each]) for each in best}, limit)
+        return [
+            _pick(evidence.candidates[item_id], scores[item_id], because.get(item_id, {}), profile, evidence)
+            for item_id in chosen
+        ]
+
+
+def co_visited(evidence: Evidence) -> tuple[Scores, Mapping[int, Mapping[int, float]]]:
+    """By item, how much people who like the seeds like it; and how much of that each seed, by its place, brings."""
+    brought: defaultdict[int, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for each in evidence.neighbours:
+        # Who did things with everything says little of each of them.
+        share = 1 / math.sqrt(len(each.items))
+        for item_id, strength in zip(each.items, each.strengths, strict=True):
+            if item_id in evidence.candidates:
+                by_seed = brought[item_id]
+                for place in each.seeds:
+                    by_seed[place] += evidence.seeds[place].weight * strength * share
+    scores = {
+        item_id: sum(by_seed.values()) / (evidence.candidates[item_id].users + SMOOTHING) ** DAMPING
+        for item_id, by_seed in brought.items()
+    }
+    return scaled(scores), brought
+
+
+def by_tags(evidence: Evidence, profile: Mapping[int, float]) -> Scores:
+    scores = {}
+    for item_id, candidate in evidence.candidates.items():
+        if met := candidate.features.tags & profile.keys():
+            scores[item_id] = sum(profile[tag] for tag in met) / math.sqrt(len(candidate.features.tags))
+    return scaled(scores)
+
+
+def by_creator(evidence: Evidence) -> Scores:
+    weights: defaultdict[int, float] = defaultdict(float)
+    for seed in evidence.seeds:
+        weights[seed.features.creator] += seed.weight
+    candidates = evidence.candidates.items()
+    return scaled({item_id: weights.get(candidate.features.creator, 0.0) for item_id, candidate in candidates})
+
+
+def popular(evidence: Evidence) -> Scores:
+    return scaled({item_id: math.log1p(candidate.popularity) for item_id, candidate in evidence.candidates.items()})
+
+
+def scaled(scores: Scores) -> Scores:
+    best = max(scores.values(), default=0.0)
+    return {item_id: score / best for item_id, score in scores.items()} if best > 0 else {}
+
+
+def spread(evidence: Evidence, best: Sequence[int], scores: Scores, limit: int) -> list[int]:
+    """So many of the best, each of them the one whose score, less what it repeats of those before, is highest."""
+    left, repeats, chosen = list(best), dict.fromkeys(best, 0.0), list[int]()
+    while left and len(chosen) < limit:
+        item_id = max(left, key=lambda each: (scores[each] - SPREAD * repeats[each], scores[each], each))
+        left.remove(item_id)
+        chosen.append(item_id)
+        for other in left:
+            alike = likeness(evidence.candidates[item_id], evidence.candidates[other])
+            repeats[other] = max(repeats[other], alike)
+    return chosen
+
+
+def likeness(one: Candidate, other: Candidate) -> float:
+    """From 0 to 1: half of it for the share of tags in common, half for the same creator."""
+    mine, theirs = one.features.tags, other.features.tags
+    common = len(mine & theirs)
+    tags = common / (len(mine) + len(theirs) - common) if common else 0.0
+    return (tags + (one.features.creator == other.features.creator)) / 2
+
+
+def _pick(
+    candidate: Candidate,
+    scores: Sequence[float],
+    because: Mapping[int, float],
+    profile: Mapping[int, float],
+    evidence: Evidence,
+) -> Pick:
+    together, tags, creator, _ = scores
+    places = sorted(because, key=lambda place: (-because[place], place))
+    met = sorted(candidate.features.tags & profile.keys(), key=lambda tag: (-profile[tag], tag))
+    speaks: Speaks = "popularity"
+    if together or tags or creator:
+        speaks = "collaborative_filtering" if together >= tags + creator else "content_similarity"
+    return Pick(
+        candidate.item_id,
+        round(min(1.0, sum(scores)), 4),
+        speaks,
+        [evidence.seeds[place] for place in places[:NAMED_SEEDS]],
+        met[:NAMED_TAGS],
+        creator > 0,
+    )

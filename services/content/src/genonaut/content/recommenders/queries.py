@@ -1,0 +1,246 @@
+"""The evidence that algorithms judge by, read in one snapshot.
+
+Whatever it costs is bounded: so many of the user's last interactions, so many people who did something with each of
+those items last, so many of their last interactions, so many items of each kind. A heavy user, or an item that
+everybody knows, costs what others cost, and writing costs nothing: there is no table of pairs of items.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from genonaut.content.recommenders.domain import (
+    PUBLIC,
+    RATED,
+    STRENGTHS,
+    Candidate,
+    Evidence,
+    Features,
+    Neighbour,
+    Seed,
+    strength,
+)
+from genonaut.content.search.queries import latest
+from genonaut.content.search.terms import Has, Term, any_of, every
+
+ACTS = 200
+"""Of the user's last interactions."""
+SEEDS = 40
+RECENT = 40
+"""After so many items a liking counts half."""
+PEOPLE_OF_ITEM = 60
+"""Who did something with a seed last."""
+NEIGHBOURS = 150
+ACTS_OF_NEIGHBOUR = 60
+TOGETHER = 400
+"""Candidates because of neighbours."""
+TAGS, CREATORS, PAIRED_TAGS = 6, 3, 4
+"""Of what the user likes most: whose items are candidates, and of which tags those that have two."""
+LATEST = 40
+"""Candidates of each tag, creator and pair of tags."""
+MOST_POPULAR = 150
+OWN_ITEMS = 30
+FEW_SEEDS = 5
+"""With fewer than so many, what the user makes says what they like, too."""
+
+
+async def evidence(connection: AsyncConnection, user_id: UUID) -> Evidence:
+    """What is known for the user. `connection` reads one snapshot."""
+    own = await connection.scalar(_KEY, {"user_id": user_id})
+    seeds = await _seeds(connection, user_id, own)
+    neighbours = await _neighbours(connection, user_id, seeds)
+    liked = await _liked_tags(connection, user_id, own if len(seeds) < FEW_SEEDS else None)
+    tags = liked.union(*(seed.features.tags for seed in seeds))
+    counts, total = await _tag_counts(connection, tags)
+    known = Evidence(seeds=seeds, neighbours=neighbours, liked_tags=liked, tag_counts=counts, total=total)
+    drawn = {
+        *_together(neighbours),
+        *await latest(connection, _terms(known), most=LATEST),
+        *await connection.scalars(_POPULAR, _about(user_id, own)),
+    }
+    return replace(known, candidates=await _candidates(connection, user_id, own, drawn))
+
+
+async def _seeds(connection: AsyncConnection, user_id: UUID, own: int | None) -> list[Seed]:
+    found: dict[int, Seed] = {}
+    shown: dict[int, int] = {}
+    acts = (await connection.execute(_ACTS, {"user_id": user_id, "acts": ACTS})).all()
+    for act in acts:
+        features = Features.of(act.keys)
+        if features.is_private and features.creator != own:
+            continue
+        liking = strength(act.interaction_type, act.rating)
+        weight = liking / (1 + len(found) / RECENT)
+        if liking > shown.get(act.item_id, 0):
+            before = found.get(act.item_id)
+            found[act.item_id] = Seed(
+                act.item_id, act.interaction_type, max(weight, before.weight if before else 0.0), features
+            )
+            shown[act.item_id] = liking
+    return sorted(found.values(), key=lambda seed: (-seed.weight, -seed.item_id))[:SEEDS]
+
+
+async def _neighbours(connection: AsyncConnection, user_id: UUID, seeds: Sequence[Seed]) -> list[Neighbour]:
+    if not seeds:
+        return []
+    asked = {
+        "user_id": user_id,
+        "items": [seed.item_id for seed in seeds],
+        "weights": [seed.weight for seed in seeds],
+        "people": PEOPLE_OF_ITEM,
+        "neighbours": NEIGHBOURS,
+        "acts": ACTS_OF_NEIGHBOUR,
+    }
+    rows = await connection.execute(_NEIGHBOURS, asked)
+    return [Neighbour(row.seeds, row.items, row.strengths) for row in rows]
+
+
+async def _liked_tags(connection: AsyncConnection, user_id: UUID, maker: int | None) -> frozenset[int]:
+    """Favorite tags, those with a good rating, and with the key of a maker those of what they made last."""
+    liked = set(await connection.scalars(_LIKED_TAGS, {"user_id": user_id}))
+    if maker is not None:
+        made = await latest(connection, [Has(maker)], most=OWN_ITEMS)
+        for keys in await connection.scalars(_KEYS_OF_ITEMS, {"ids": made}):
+            liked |= Features.of(keys).tags
+    return frozenset(liked)
+
+
+async def _tag_counts(connection: AsyncConnection, tags: Collection[int]) -> tuple[Mapping[int, int], int]:
+    """How many public items have each of the tags, and how many items there are, about."""
+    rows = await connection.execute(_TAG_COUNTS, {"keys": list(tags)})
+    counts = {row.key: row.cardinality for row in rows}
+    return counts, await connection.scalar(_TOTAL) or 0
+
+
+def _together(neighbours: Sequence[Neighbour]) -> list[int]:
+    """What most neighbours did something with, the more for the more they have in common with the user."""
+    found: Counter[int] = Counter()
+    for each in neighbours:
+        for item_id, liking in zip(each.items, each.strengths, strict=True):
+            found[item_id] += len(each.seeds) * liking
+    return [item_id for item_id, _ in found.most_common(TOGETHER)]
+
+
+def _terms(known: Evidence) -> list[Term]:
+    """What finds candidates: tags that the user likes, pairs of those, and creators."""
+    public = any_of(map(Has, sorted(PUBLIC)))
+    creators: Counter[int] = Counter()
+    for seed in known.seeds:
+        creators[seed.features.creator] += round(1000 * seed.weight)
+    tags = sorted(known.profile, key=lambda tag: (-known.profile[tag], tag))[:TAGS]
+    ones = [[Has(key)] for key in (*tags, *(key for key, _ in creators.most_common(CREATORS)))]
+    pairs = [[Has(one), Has(other)] for one, other in combinations(tags[:PAIRED_TAGS], 2)]
+    return [every([*wanted, public]) for wanted in (*ones, *pairs)]
+
+
+async def _candidates(
+    connection: AsyncConnection, user_id: UUID, own: int | None, drawn: Iterable[int]
+) -> dict[int, Candidate]:
+    """Those that may be shown and are new to the user."""
+    rows = await connection.execute(_CANDIDATES, {"ids": list(drawn), **_about(user_id, own)})
+    return {row.item_id: Candidate(row.item_id, Features.of(row.keys), row.popularity, row.users) for row in rows}
+
+
+def _about(user_id: UUID, own: int | None) -> dict[str, Any]:
+    return {
+        "user_id": user_id,
+        "own": [] if own is None else [own],
+        "public": sorted(PUBLIC),
+        "most": MOST_POPULAR,
+    }
+
+
+_STRENGTH = f"""
+CASE WHEN rating IS NULL
+     THEN CASE interaction_type {" ".join(f"WHEN '{kind}' THEN {liking}" for kind, liking in STRENGTHS.items())} END
+     ELSE CASE rating {" ".join(f"WHEN {rating} THEN {liking}" for rating, liking in RATED.items())} END END
+"""
+
+# What may be shown to everybody, is not the user's own, and is new to them. By no index: the array index is for search.
+_NEW = """
+(r.keys || '{}') && CAST(:public AS int[]) AND NOT (r.keys || '{}') && CAST(:own AS int[])
+AND NOT EXISTS (SELECT FROM interaction_pairs d WHERE d.user_id = :user_id AND d.item_id = r.item_id)
+AND NOT EXISTS (
+    SELECT FROM recommendations u WHERE u.user_id = :user_id AND u.content_item_id = r.item_id
+    AND u.feedback IN ('dislike', 'not_interested')
+)
+"""
+
+_KEY = text("SELECT key FROM search_keys WHERE id = :user_id")
+
+_ACTS = text("""
+SELECT a.content_item_id AS item_id, a.interaction_type, a.rating, r.keys
+FROM (
+    SELECT content_item_id, interaction_type, rating, created_at, id FROM user_interactions
+    WHERE user_id = :user_id ORDER BY created_at DESC, id DESC LIMIT :acts
+) a
+JOIN search_rows r ON r.item_id = a.content_item_id
+ORDER BY a.created_at DESC, a.id DESC
+""")
+
+_NEIGHBOURS = text(f"""
+WITH met AS (
+    SELECT v.user_id, s.place, max(s.weight * v.strength) AS weight
+    FROM unnest(CAST(:items AS bigint[]), CAST(:weights AS float8[])) WITH ORDINALITY AS s (item_id, weight, place)
+    CROSS JOIN LATERAL (
+        SELECT user_id, {_STRENGTH} AS strength FROM user_interactions WHERE content_item_id = s.item_id
+        ORDER BY created_at DESC, id DESC LIMIT :people
+    ) v
+    WHERE v.user_id <> :user_id AND v.strength > 0
+    GROUP BY v.user_id, s.place
+), people AS (
+    SELECT user_id, array_agg(CAST(place AS int) - 1 ORDER BY place) AS seeds, sum(weight) AS weight
+    FROM met GROUP BY user_id ORDER BY weight DESC, user_id LIMIT :neighbours
+)
+SELECT p.seeds, a.items, a.strengths FROM people p CROSS JOIN LATERAL (
+    SELECT array_agg(item_id ORDER BY item_id) AS items, array_agg(strength ORDER BY item_id) AS strengths
+    FROM (
+        SELECT content_item_id AS item_id, max(strength) AS strength
+        FROM (
+            SELECT content_item_id, {_STRENGTH} AS strength FROM user_interactions WHERE user_id = p.user_id
+            ORDER BY created_at DESC, id DESC LIMIT :acts
+        ) last
+        WHERE strength > 0 GROUP BY content_item_id
+    ) items
+) a
+WHERE a.items IS NOT NULL
+ORDER BY p.weight DESC, p.user_id
+""")
+
+_LIKED_TAGS = text("""
+SELECT k.key FROM search_keys k JOIN tag_favorites f ON f.tag_id = k.id WHERE f.user_id = :user_id
+UNION
+SELECT k.key FROM search_keys k JOIN tag_ratings g ON g.tag_id = k.id WHERE g.user_id = :user_id AND g.half_stars >= 8
+""")
+
+_KEYS_OF_ITEMS = text("SELECT keys FROM search_rows WHERE item_id = ANY(CAST(:ids AS bigint[]))")
+
+_TAG_COUNTS = text("""
+SELECT k.key, CAST(sum(s.cardinality) AS bigint) AS cardinality
+FROM search_keys k JOIN tag_cardinality_stats s ON s.tag_id = k.id
+WHERE k.key = ANY(CAST(:keys AS int[])) GROUP BY k.key
+""")
+
+_TOTAL = text("""
+SELECT CAST((SELECT coalesce(sum(next_position), 0) FROM search_blocks)
+     + (SELECT count(*) FROM search_tail WHERE block IS NULL AND keys IS NOT NULL) AS bigint)
+""")
+
+_POPULAR = text(f"""
+SELECT p.item_id FROM item_popularity p JOIN search_rows r ON r.item_id = p.item_id
+WHERE {_NEW} ORDER BY p.popularity DESC, p.item_id DESC LIMIT :most
+""")
+
+_CANDIDATES = text(f"""
+SELECT r.item_id, r.keys, coalesce(p.popularity, 0) AS popularity, coalesce(c.total, 0) AS users
+FROM search_rows r
+LEFT JOIN item_popularity p ON p.item_id = r.item_id
+LEFT JOIN interaction_item_counts c ON c.item_id = r.item_id AND c.facet = 'users' AND c.value = ''
+WHERE r.item_id = ANY(CAST(:ids AS bigint[])) AND {_NEW}
+""")
