@@ -37,8 +37,8 @@ OWN_WORDS = {
     "content/interactions": {"counting"},
     # The same, for what is counted of recommendations.
     "content/recommendations": {"counting"},
-    # Mechanisms: one file for each way to judge, the list of them, and how well they do on what people did.
-    "content/recommenders": {"algorithms", "blend", "evaluation", "popular"},
+    # One file for each way to judge, the list of them, and how well they do on what people did, by the log.
+    "content/recommenders": {"algorithms", "blend", "evaluation", "log", "popular"},
     # The gateway has no log and no tables: its folders are mechanisms that requests pass through.
     "gateway/live": {"channel", "feed", "joblog", "messages", "socket", "stream"},
     "gateway/routing": {"bodies", "departures", "forwarding", "headers", "services", "table"},

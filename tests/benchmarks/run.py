@@ -22,6 +22,7 @@ ORDER = (
     "tags",
     "completion",
     "interactions",
+    "recommendations",
     "memory",
     "profile",
 )

@@ -95,7 +95,7 @@ async def latest(connection: AsyncConnection, terms: Sequence[Term], *, most: in
     """The latest `most` items that each of the terms finds, whoever sees them. `connection` reads one snapshot."""
     if not terms:
         return []
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     found, _ = await find(driver, terms)
     chosen = {place for each in found for place in each.between(max(0, len(each) - most), len(each))}
     return await _ids(driver, list(chosen))
