@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,8 +25,7 @@ from genonaut.content.recommenders.algorithms import called
 from genonaut.content.recommenders.domain import Algorithm, Pick
 from genonaut.content.recommenders.queries import evidence
 from genonaut.content.tags import queries as tags
-from genonaut.contracts import Event
-from genonaut.contracts.content import Reason, RecommendationMade
+from genonaut.contracts.content import Reason
 from genonaut.platform.aggregate import same_json
 from genonaut.platform.database import Database
 from genonaut.platform.events import Addition, EventStore
@@ -65,7 +64,10 @@ async def make(
     if refusals and not partial:
         raise RefusedError(refusals)
     wanted = [draft for place, draft in enumerate(drafts) if place not in refusals]
-    made = iter(await _make(store, connection, wanted))
+    ids = await queries.next_ids(connection, len(wanted))
+    if wanted:
+        await store.append_all(connection, RECOMMENDATION.name, _made(ids, wanted))
+    made = iter(ids)
     return [refusals[place] if place in refusals else next(made) for place in range(len(drafts))]
 
 
@@ -141,9 +143,14 @@ async def _replace(
     # Since the evidence was read an item may have gone, or become private.
     wanted = [draft for draft in drafts if not makers.get(draft.content_item_id, (user_id, True))[1]]
     kept = {draft.content_item_id: old[draft.content_item_id]["id"] for draft in wanted if _says(old, draft)}
-    await _delete(store, connection, [row["id"] for item_id, row in old.items() if item_id not in kept])
     new = [draft for draft in wanted if draft.content_item_id not in kept]
-    made = await _make(store, connection, new)
+    made = await queries.next_ids(connection, len(new))
+    additions = [
+        *await _deleted(store, connection, [row["id"] for item_id, row in old.items() if item_id not in kept]),
+        *_made(made, new),
+    ]
+    if additions:
+        await store.append_all(connection, RECOMMENDATION.name, additions)
     ids = kept | {draft.content_item_id: each for draft, each in zip(new, made, strict=True)}
     return [ids[draft.content_item_id] for draft in wanted]
 
@@ -159,30 +166,21 @@ def _says(old: Mapping[int, Mapping[str, Any]], draft: Draft) -> bool:
     )
 
 
-async def _make(store: EventStore, connection: AsyncConnection, drafts: Sequence[Draft]) -> list[int]:
-    if not drafts:
-        return []
-    ids = await queries.next_ids(connection, len(drafts))
-    made = [cast("RecommendationMade", _stated(Make(each, draft))) for each, draft in zip(ids, drafts, strict=True)]
-    additions = [Addition(str(event.recommendation_id), 0, [event]) for event in made]
-    await store.append_all(connection, RECOMMENDATION.name, additions)
-    return ids
+def _made(ids: Sequence[int], drafts: Sequence[Draft]) -> list[Addition]:
+    return [
+        Addition(str(each), 0, RECOMMENDATION.decide(Make(each, draft), None))
+        for each, draft in zip(ids, drafts, strict=True)
+    ]
 
 
-def _stated(command: Make) -> Event:
-    (event,) = RECOMMENDATION.decide(command, None)
-    return event
-
-
-async def _delete(store: EventStore, connection: AsyncConnection, ids: Sequence[int]) -> None:
+async def _deleted(store: EventStore, connection: AsyncConnection, ids: Sequence[int]) -> list[Addition]:
     if not ids:
-        return
+        return []
     histories = await store.load_all(connection, RECOMMENDATION.name, [str(each) for each in ids])
-    additions = [
+    return [
         Addition(subject, len(history), RECOMMENDATION.decide(Delete(None), _state(history)))
         for subject, history in histories.items()
     ]
-    await store.append_all(connection, RECOMMENDATION.name, additions)
 
 
 def _state(history: Iterable[Recorded]) -> Recommendation | None:

@@ -6,10 +6,10 @@ is then spread: an item that is like those picked before it comes later.
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from genonaut.content.recommenders.domain import Candidate, Evidence, Pick, Speaks
+from genonaut.content.recommenders.domain import Candidate, Evidence, Neighbour, Pick, Seed, Speaks
 
 Scores = Mapping[int, float]
 """By item, the best one 1."""
@@ -42,10 +42,9 @@ class Blend:
     weights: Weights = Weights()
 
     def rank(self, evidence: Evidence, limit: int) -> list[Pick]:
-        together, because = co_visited(evidence)
         profile = evidence.profile
         parts = (
-            (self.weights.together, together),
+            (self.weights.together, co_visited(evidence)),
             (self.weights.tags, by_tags(evidence, profile)),
             (self.weights.creator, by_creator(evidence)),
             (self.weights.popular, popular(evidence)),
@@ -55,28 +54,45 @@ class Blend:
         }
         best = sorted(evidence.candidates, key=lambda item_id: (-sum(scores[item_id]), -item_id))
         chosen = spread(evidence, best[: limit * SPREAD_AMONG], {each: sum(scores[each]) for each in best}, limit)
-        return [
-            _pick(evidence.candidates[item_id], scores[item_id], because.get(item_id, {}), profile, evidence)
-            for item_id in chosen
-        ]
+        seeds = seeds_of(evidence, chosen)
+        return [_pick(evidence.candidates[each], scores[each], seeds[each], profile) for each in chosen]
 
 
-def co_visited(evidence: Evidence) -> tuple[Scores, Mapping[int, Mapping[int, float]]]:
-    """By item, how much people who like the seeds like it; and how much of that each seed, by its place, brings."""
-    brought: defaultdict[int, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
+def co_visited(evidence: Evidence) -> Scores:
+    """How much people who like the seeds like each item."""
+    found: defaultdict[int, float] = defaultdict(float)
     for each in evidence.neighbours:
-        # Who did things with everything says little of each of them.
-        share = 1 / math.sqrt(len(each.items))
+        share = _share(each) * sum(evidence.seeds[place].weight for place in each.seeds)
         for item_id, strength in zip(each.items, each.strengths, strict=True):
-            if item_id in evidence.candidates:
-                by_seed = brought[item_id]
+            found[item_id] += share * strength
+    candidates = evidence.candidates
+    return scaled(
+        {
+            item_id: score / (candidates[item_id].users + SMOOTHING) ** DAMPING
+            for item_id, score in found.items()
+            if item_id in candidates
+        }
+    )
+
+
+def seeds_of(evidence: Evidence, chosen: Collection[int]) -> Mapping[int, list[Seed]]:
+    """By item, the seeds that people who like it like, too: those first that bring the most of its score."""
+    brought: dict[int, defaultdict[int, float]] = {item_id: defaultdict(float) for item_id in chosen}
+    for each in evidence.neighbours:
+        share = _share(each)
+        for item_id, strength in zip(each.items, each.strengths, strict=True):
+            if item_id in brought:
                 for place in each.seeds:
-                    by_seed[place] += evidence.seeds[place].weight * strength * share
-    scores = {
-        item_id: sum(by_seed.values()) / (evidence.candidates[item_id].users + SMOOTHING) ** DAMPING
+                    brought[item_id][place] += share * evidence.seeds[place].weight * strength
+    return {
+        item_id: [evidence.seeds[place] for place in sorted(by_seed, key=lambda place: (-by_seed[place], place))]
         for item_id, by_seed in brought.items()
     }
-    return scaled(scores), brought
+
+
+def _share(neighbour: Neighbour) -> float:
+    """Who did things with everything says little of each of them."""
+    return 1 / math.sqrt(len(neighbour.items))
 
 
 def by_tags(evidence: Evidence, profile: Mapping[int, float]) -> Scores:
@@ -125,24 +141,11 @@ def likeness(one: Candidate, other: Candidate) -> float:
     return (tags + (one.features.creator == other.features.creator)) / 2
 
 
-def _pick(
-    candidate: Candidate,
-    scores: Sequence[float],
-    because: Mapping[int, float],
-    profile: Mapping[int, float],
-    evidence: Evidence,
-) -> Pick:
+def _pick(candidate: Candidate, scores: Sequence[float], seeds: Sequence[Seed], profile: Mapping[int, float]) -> Pick:
     together, tags, creator, _ = scores
-    places = sorted(because, key=lambda place: (-because[place], place))
     met = sorted(candidate.features.tags & profile.keys(), key=lambda tag: (-profile[tag], tag))
     speaks: Speaks = "popularity"
     if together or tags or creator:
         speaks = "collaborative_filtering" if together >= tags + creator else "content_similarity"
-    return Pick(
-        candidate.item_id,
-        round(min(1.0, sum(scores)), 4),
-        speaks,
-        [evidence.seeds[place] for place in places[:NAMED_SEEDS]],
-        met[:NAMED_TAGS],
-        creator > 0,
-    )
+    score = round(min(1.0, sum(scores)), 4)
+    return Pick(candidate.item_id, score, speaks, seeds[:NAMED_SEEDS], met[:NAMED_TAGS], creator > 0)

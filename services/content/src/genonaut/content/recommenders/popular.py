@@ -13,4 +13,4 @@ class Popular:
     def rank(self, evidence: Evidence, limit: int) -> list[Pick]:
         best = sorted(evidence.candidates.values(), key=lambda each: (-each.popularity, -each.item_id))[:limit]
         most = max(1, best[0].popularity) if best else 1
-        return [Pick(each.item_id, round(max(0, each.popularity) / most, 4), "popularity") for each in best]
+        return [Pick(each.item_id, round(each.popularity / most, 4), "popularity") for each in best]

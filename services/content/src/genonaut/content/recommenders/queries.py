@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -59,12 +58,15 @@ async def evidence(connection: AsyncConnection, user_id: UUID) -> Evidence:
     tags = liked.union(*(seed.features.tags for seed in seeds))
     counts, total = await _tag_counts(connection, tags)
     known = Evidence(seeds=seeds, neighbours=neighbours, liked_tags=liked, tag_counts=counts, total=total)
+    unwanted = set(await connection.scalars(_UNWANTED, {"user_id": user_id}))
     drawn = {
         *_together(neighbours),
         *await latest(connection, _terms(known), most=LATEST),
-        *await connection.scalars(_POPULAR, _about(user_id, own)),
+        *await _popular(connection, user_id, own, unwanted),
     }
-    return replace(known, candidates=await _candidates(connection, user_id, own, drawn))
+    drawn -= unwanted
+    drawn -= set(await connection.scalars(_SEEN, {"user_id": user_id, "ids": list(drawn)}))
+    return replace(known, candidates=await _candidates(connection, own, drawn))
 
 
 async def _seeds(connection: AsyncConnection, user_id: UUID, own: int | None) -> list[Seed]:
@@ -139,37 +141,34 @@ def _terms(known: Evidence) -> list[Term]:
     return [every([*wanted, public]) for wanted in (*ones, *pairs)]
 
 
-async def _candidates(
-    connection: AsyncConnection, user_id: UUID, own: int | None, drawn: Iterable[int]
-) -> dict[int, Candidate]:
-    """Those that may be shown and are new to the user."""
-    rows = await connection.execute(_CANDIDATES, {"ids": list(drawn), **_about(user_id, own)})
-    return {row.item_id: Candidate(row.item_id, Features.of(row.keys), row.popularity, row.users) for row in rows}
-
-
-def _about(user_id: UUID, own: int | None) -> dict[str, Any]:
-    return {
+async def _popular(
+    connection: AsyncConnection, user_id: UUID, own: int | None, unwanted: Collection[int]
+) -> Iterable[int]:
+    """The most popular ones that may be shown and are new to the user, however many they know."""
+    asked = {
         "user_id": user_id,
         "own": [] if own is None else [own],
         "public": sorted(PUBLIC),
+        "unwanted": list(unwanted),
         "most": MOST_POPULAR,
     }
+    return await connection.scalars(_POPULAR, asked)
+
+
+async def _candidates(connection: AsyncConnection, own: int | None, new: Iterable[int]) -> dict[int, Candidate]:
+    """Those that may be shown."""
+    found = {}
+    for item_id, keys, popularity, users in await connection.execute(_CANDIDATES, {"ids": list(new)}):
+        features = Features.of(keys)
+        if not features.is_private and features.creator != own:
+            found[item_id] = Candidate(item_id, features, popularity, users)
+    return found
 
 
 _STRENGTH = f"""
 CASE WHEN rating IS NULL
      THEN CASE interaction_type {" ".join(f"WHEN '{kind}' THEN {liking}" for kind, liking in STRENGTHS.items())} END
      ELSE CASE rating {" ".join(f"WHEN {rating} THEN {liking}" for rating, liking in RATED.items())} END END
-"""
-
-# What may be shown to everybody, is not the user's own, and is new to them. By no index: the array index is for search.
-_NEW = """
-(r.keys || '{}') && CAST(:public AS int[]) AND NOT (r.keys || '{}') && CAST(:own AS int[])
-AND NOT EXISTS (SELECT FROM interaction_pairs d WHERE d.user_id = :user_id AND d.item_id = r.item_id)
-AND NOT EXISTS (
-    SELECT FROM recommendations u WHERE u.user_id = :user_id AND u.content_item_id = r.item_id
-    AND u.feedback IN ('dislike', 'not_interested')
-)
 """
 
 _KEY = text("SELECT key FROM search_keys WHERE id = :user_id")
@@ -232,15 +231,27 @@ SELECT CAST((SELECT coalesce(sum(next_position), 0) FROM search_blocks)
      + (SELECT count(*) FROM search_tail WHERE block IS NULL AND keys IS NOT NULL) AS bigint)
 """)
 
-_POPULAR = text(f"""
-SELECT p.item_id FROM item_popularity p JOIN search_rows r ON r.item_id = p.item_id
-WHERE {_NEW} ORDER BY p.popularity DESC, p.item_id DESC LIMIT :most
+_UNWANTED = text("""
+SELECT content_item_id FROM recommendations WHERE user_id = :user_id AND feedback IN ('dislike', 'not_interested')
 """)
 
-_CANDIDATES = text(f"""
+_SEEN = text("""
+SELECT item_id FROM interaction_pairs WHERE user_id = :user_id AND item_id = ANY(CAST(:ids AS bigint[]))
+""")
+
+# The keys as something that no index has: the index on them is for search, this walks the one of popularity.
+_POPULAR = text("""
+SELECT p.item_id FROM item_popularity p JOIN search_rows r ON r.item_id = p.item_id
+WHERE (r.keys || '{}') && CAST(:public AS int[]) AND NOT (r.keys || '{}') && CAST(:own AS int[])
+AND p.item_id <> ALL(CAST(:unwanted AS bigint[]))
+AND NOT EXISTS (SELECT FROM interaction_pairs d WHERE d.user_id = :user_id AND d.item_id = p.item_id)
+ORDER BY p.popularity DESC, p.item_id DESC LIMIT :most
+""")
+
+_CANDIDATES = text("""
 SELECT r.item_id, r.keys, coalesce(p.popularity, 0) AS popularity, coalesce(c.total, 0) AS users
 FROM search_rows r
 LEFT JOIN item_popularity p ON p.item_id = r.item_id
 LEFT JOIN interaction_item_counts c ON c.item_id = r.item_id AND c.facet = 'users' AND c.value = ''
-WHERE r.item_id = ANY(CAST(:ids AS bigint[])) AND {_NEW}
+WHERE r.item_id = ANY(CAST(:ids AS bigint[]))
 """)

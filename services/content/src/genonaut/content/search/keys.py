@@ -22,7 +22,7 @@ class Kind(IntEnum):
     """16 steps of them at once."""
 
 
-_KINDS = 8
+KINDS = 8
 _TAG = int(Kind.TAG)
 QUALITY_STEPS = 512
 STEPS_IN_RANGE = 16
@@ -32,12 +32,12 @@ TYPES: tuple[ContentType, ...] = ("text", "image", "video", "audio")
 
 
 def key(kind: Kind, number: int) -> int:
-    return number * _KINDS + kind
+    return number * KINDS + kind
 
 
 def kind_of(key: int) -> int:
     """The number of its kind. Not the kind itself: making one takes twenty times as long, and there are millions."""
-    return key % _KINDS
+    return key % KINDS
 
 
 def tag_key(number: int) -> int:
@@ -53,11 +53,11 @@ def class_key(source_type: SourceType, *, is_private: bool) -> int:
 
 
 def source_of(class_key: int) -> SourceType:
-    return SOURCES[class_key // _KINDS // 2]
+    return SOURCES[class_key // KINDS // 2]
 
 
 def is_private(class_key: int) -> bool:
-    return class_key // _KINDS % 2 == 1
+    return class_key // KINDS % 2 == 1
 
 
 def type_key(content_type: ContentType) -> int:
@@ -76,7 +76,7 @@ def quality_keys(score: float) -> list[int]:
 
 def tags_among(keys: Iterable[int]) -> list[int]:
     """The keys that are of tags, in their order."""
-    return [each for each in keys if each % _KINDS == _TAG]  # a page has a thousand keys: no call for each of them
+    return [each for each in keys if each % KINDS == _TAG]  # a page has a thousand keys: no call for each of them
 
 
 def without(keys: Iterable[int], *kinds: Kind) -> list[int]:
