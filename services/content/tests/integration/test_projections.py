@@ -30,6 +30,11 @@ from genonaut.content.items.projection import items_projection
 from genonaut.content.items.tables import items
 from genonaut.content.jobs.projection import jobs_projection
 from genonaut.content.jobs.tables import user_job_counts, user_jobs
+from genonaut.content.recommendations.projection import recommendations_projection
+from genonaut.content.recommendations.tables import item_facts as recommendation_items
+from genonaut.content.recommendations.tables import recommendations
+from genonaut.content.recommendations.tables import totals as recommendation_totals
+from genonaut.content.recommendations.tables import user_counts as recommendation_counts
 from genonaut.content.tag_completion.projection import tag_completion_projection
 from genonaut.content.tag_completion.tables import tag_word_revisions
 from genonaut.content.tag_meanings.projection import tag_meanings_projection
@@ -57,6 +62,12 @@ from genonaut.contracts.content import (
     ItemQualityChanged,
     ItemRetagged,
     ItemTagsImplied,
+    Reason,
+    RecommendationChanged,
+    RecommendationDeleted,
+    RecommendationJudged,
+    RecommendationMade,
+    RecommendationServed,
     TagAliasAdded,
     TagAliasRemoved,
     TagCreated,
@@ -707,6 +718,94 @@ async def test_what_was_done_with_an_item_goes_where_the_item_goes(tables) -> No
     assert [await tables.rows(table) for table in names] == private
 
     await tables.given(interactions_projection, at(5, ItemMadePublic(item_id=7)))
+    assert [await tables.rows(table) for table in names] == public
+
+
+WHO = {"recommendation_id": 5, "user_id": BOB, "content_item_id": 7}
+
+
+def recommended(**more: Any) -> RecommendationMade:
+    facts = {"score": 0.25, "algorithm_version": "blend@1", "metadata": {"a": [1]}}
+    return RecommendationMade(**(WHO | facts | {"reasons": [Reason(kind="popular")], "generated": True} | more))
+
+
+async def test_a_recommendation_is_in_its_row_and_in_every_counter(tables) -> None:
+    await tables.given(
+        recommendations_projection,
+        at(1, item_created(7)),
+        at(2, item_created(8, is_private=True)),
+        at(3, recommended()),
+        at(4, recommended(recommendation_id=6, user_id=ADA, content_item_id=8, algorithm_version="hand", score=1)),
+        at(5, RecommendationServed(**WHO)),
+        at(6, RecommendationJudged(**WHO, feedback="like", comment="yes")),
+    )
+
+    first, second = await tables.rows(recommendations)
+    assert first == {
+        "id": 5,
+        "user_id": BOB,
+        "content_item_id": 7,
+        "recommendation_score": 0.25,
+        "algorithm": "blend",
+        "algorithm_version": "blend@1",
+        "metadata": {"a": [1]},
+        "reasons": [{"kind": "popular", "interaction_type": None, "content_item_id": None, "tags": []}],
+        "generated": True,
+        "shown": True,
+        "feedback": "like",
+        "comment": "yes",
+        "served_at": minute(5),
+        "created_at": minute(3),
+        "updated_at": minute(6),
+    }
+    assert (second["shown"], second["algorithm"], second["served_at"]) == (False, "hand", None)
+    assert await tables.rows(recommendation_items) == [
+        {"item_id": 7, "is_private": False},
+        {"item_id": 8, "is_private": True},
+    ]
+    facets = [
+        *(("algorithm", "blend@1", 1), ("all", "", 1), ("feedback", "like", 1), ("like_by", "blend@1", 1)),
+        *(("score", "millionths", 250_000), ("served", "", 1), ("served_by", "blend@1", 1)),
+    ]
+    assert await tables.rows(recommendation_counts) == counts(
+        *((BOB, facet, value, count, count) for facet, value, count in facets),
+        *((ADA, "algorithm", "hand", 0, 1), (ADA, "all", "", 0, 1), (ADA, "score", "millionths", 0, 1_000_000)),
+        table=recommendation_counts,
+    )
+    assert await tables.rows(recommendation_totals) == counts(
+        *((facet, value, stripe_of_user(BOB), count) for facet, value, count in (*facets, ("users", "", 1))),
+        table=recommendation_totals,
+    )
+
+
+async def test_a_recommendation_that_is_changed_or_deleted_counts_as_it_is(tables) -> None:
+    await tables.given(recommendations_projection, at(1, item_created(7)), at(2, recommended()))
+    before = [await tables.rows(table) for table in (recommendation_counts, recommendation_totals)]
+    changed = {"score": 0.5, "algorithm_version": "x@2", "metadata": {}}
+    await tables.given(recommendations_projection, at(3, RecommendationChanged(**WHO, **changed)))
+    (row,) = await tables.rows(recommendations)
+    assert (row["recommendation_score"], row["algorithm"], row["metadata"]) == (0.5, "x", {})
+    assert (row["created_at"], row["updated_at"]) == (minute(2), minute(3))
+    assert [await tables.rows(table) for table in (recommendation_counts, recommendation_totals)] != before
+
+    await tables.given(
+        recommendations_projection, at(4, RecommendationServed(**WHO)), at(5, RecommendationDeleted(**WHO))
+    )
+    for table in (recommendations, recommendation_counts, recommendation_totals):
+        assert await tables.rows(table) == []
+
+
+async def test_recommendations_are_hidden_and_shown_with_their_item(tables) -> None:
+    await tables.given(recommendations_projection, at(1, item_created(7)), at(2, recommended()))
+    names = (recommendations, recommendation_items, recommendation_counts, recommendation_totals)
+    public = [await tables.rows(table) for table in names]
+
+    for number in (3, 4):
+        await tables.given(recommendations_projection, at(number, ItemMadePrivate(item_id=7)))
+        assert [row["shown"] for row in await tables.rows(recommendations)] == [False]
+        assert {row["shown"] for row in await tables.rows(recommendation_counts)} == {0}
+        assert await tables.rows(recommendation_totals) == []
+    await tables.given(recommendations_projection, at(5, ItemMadePublic(item_id=7)))
     assert [await tables.rows(table) for table in names] == public
 
 

@@ -75,6 +75,7 @@ async def fill(gallery, picture) -> None:
         )
     )
     await interact(gallery, [ada, bob])
+    await recommend(gallery, [ada, bob])
     ids = sorted(await gallery.ids("/content/unified", page_size=100))
     for number, item_id in enumerate(ids[:6]):
         gallery.clock.now += timedelta(milliseconds=1)
@@ -113,6 +114,31 @@ async def interact(gallery, users: list[str]) -> None:
             changes = {"interaction_type": "like", "rating": None, "metadata": {"a": -0.0}}
             changed = await gallery.client.put(path, params={"user_id": user}, json=changes)
             assert changed.status_code == 200
+
+
+async def recommend(gallery, users: list[str]) -> None:
+    """Made by hand and generated, twice; served, judged, changed, deleted."""
+    items = {user: (await gallery.get("/content", user_id=user))["items"] for user in users}
+    made = []
+    for user in users:
+        facts = {"recommendation_score": 0.1, "algorithm_version": "hand@1", "metadata": AWKWARD}
+        bodies = [{"user_id": user, "content_item_id": item["id"], **facts} for item in items[user]]
+        gallery.clock.now += timedelta(hours=5)
+        made += (await gallery.post("/recommendations/bulk", bodies))["items"]
+        for limit in (3, 2):
+            made += (await gallery.post("/recommendations/generate", {"user_id": user, "limit": limit}))["items"]
+    ids = [each["id"] for each in made]
+    await gallery.post("/recommendations/served", {"recommendation_ids": ids[::2]}, status=200)
+    for number, recommendation_id in enumerate(ids):
+        gallery.clock.now += timedelta(seconds=1)
+        path = f"/api/v1/recommendations/{recommendation_id}"
+        feedback = {"feedback": ["like", "dislike", "clicked"][number % 3]}
+        if number % 4 == 0:
+            await gallery.client.put(f"{path}/feedback", json=feedback)
+        elif number % 4 == 1:
+            await gallery.client.put(path, json={"recommendation_score": 1 / 3, "algorithm_version": "x"})
+        elif number % 8 == 3:
+            await gallery.client.delete(path)
 
 
 async def say_jobs(gallery, *users: UUID) -> None:
@@ -195,6 +221,9 @@ async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture,
             await connection.execute(text("DELETE FROM user_interactions WHERE id % 2 = 0"))
             await connection.execute(text("UPDATE interaction_totals SET total = total + 1"))
             await connection.execute(text("DELETE FROM item_popularity"))
+            await connection.execute(text("DELETE FROM recommendations WHERE id % 2 = 0"))
+            await connection.execute(text("UPDATE recommendation_totals SET total = total + 1"))
+            await connection.execute(text("DELETE FROM recommendation_user_counts"))
             await connection.execute(text("DELETE FROM search_rows WHERE item_id % 3 = 0"))
             await connection.execute(text("UPDATE search_rows SET keys = '{2}' WHERE item_id % 3 = 1"))
             await connection.execute(text("UPDATE tag_cardinality_stats SET cardinality = 7"))

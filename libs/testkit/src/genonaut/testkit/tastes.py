@@ -35,7 +35,7 @@ from genonaut.platform.events import Addition, EventStore
 from genonaut.testkit.platforms import FakeClock
 
 FIRST_NUMBER = 1_000_000
-"""Far from those that a running service gives to users and tags."""
+"""Far from those that a running service gives to whatever it numbers."""
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 PERIOD = timedelta(days=90)
 
@@ -130,10 +130,10 @@ def _life(tastes: Tastes, choose: random.Random) -> Iterator[tuple[str, str, dat
             made += 1
             creator = choose.randrange(tastes.creators)
             theme = choose.choice(specialities[creator])
-            item = _Item(made, creator, choose.lognormvariate(0, tastes.appeal))
+            item = _Item(FIRST_NUMBER + made, creator, choose.lognormvariate(0, tastes.appeal))
             shelves[theme].add(item)
             everything.add(item)
-            yield "item", str(made), time, _created(tastes, item, theme, choose)
+            yield "item", str(item.item_id), time, _created(tastes, item, theme, choose)
         user = bisect(busy, choose.random() * busy[-1])
         themes, creators = likes[user]
         by_noise = choose.random() < tastes.noise
@@ -147,13 +147,13 @@ def _life(tastes: Tastes, choose: random.Random) -> Iterator[tuple[str, str, dat
         done += 1
         kind, rating = _act(tastes, by_noise, choose)
         acted = InteractionRecorded(
-            interaction_id=done,
+            interaction_id=FIRST_NUMBER + done,
             user_id=user_id(user),
             content_item_id=item.item_id,
             interaction_type=kind,
             rating=rating,
         )
-        yield "interaction", str(done), time, acted
+        yield "interaction", str(acted.interaction_id), time, acted
 
 
 def _liked(tastes: Tastes, specialities: list[list[int]], choose: random.Random) -> tuple[list[int], set[int]]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genonaut.platform import maintenance
-from genonaut.platform.cli import PATIENCE_SECONDS, stack_environment
+from genonaut.platform.cli import PATIENCE_SECONDS, print_json, print_table, stack_environment
 from genonaut.platform.service_cli import load_service, service_commands
 
 if TYPE_CHECKING:
     from genonaut.content.images.sweep import Check
+    from genonaut.content.recommenders.domain import Algorithm
+    from genonaut.content.recommenders.evaluation import Evaluation
     from genonaut.content.search.checks import Drift
     from genonaut.content.search.folding import Folded
     from genonaut.content.transfer.domain import Format
@@ -138,6 +141,78 @@ def export_items(
     with stack_environment("content"):
         count = maintenance.run(_export(file, public_only=public_only))
     typer.echo(f"{count} items.")
+
+
+@app.command()
+def evaluate_recommendations(
+    algorithm: Annotated[
+        str | None, typer.Option(help="Name, or name@version. By default the one that is used.")
+    ] = None,
+    split: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="What share of all interactions algorithms know.")
+    ] = 0.8,
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many each user is recommended.")] = 20,
+    users: Annotated[int, typer.Option(min=1, help="At most so many users, drawn by chance.")] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Say how well recommendations do on what people did, against popularity and chance.
+
+    The event log up to a time is replayed into temporary tables, and algorithms recommend by those; right is what the
+    same people then did things with. The service may run meanwhile, nothing of it is changed
+    (DATABASE_ADMIN_URL: temporary tables are the owner's right).
+    """
+    from genonaut.content.recommenders.algorithms import ALGORITHMS, BEST, POPULAR, called, named  # noqa: PLC0415
+
+    chosen = named(algorithm) if algorithm else BEST
+    if chosen is None:
+        raise typer.BadParameter(f"one of: {', '.join(ALGORITHMS)}", param_hint="--algorithm")
+    compared = {called(each): each for each in (chosen, POPULAR)}
+    evaluation = _evaluated(list(compared.values()), split=split, k=k, users=users)
+    if as_json:
+        print_json(asdict(evaluation))
+    else:
+        _show(evaluation)
+
+
+def _evaluated(algorithms: "list[Algorithm]", *, split: float, k: int, users: int) -> "Evaluation":
+    from genonaut.content.recommenders.evaluation import NothingToEvaluateError, evaluate  # noqa: PLC0415 - heavy
+    from genonaut.platform.database import Database  # noqa: PLC0415 - as above
+    from genonaut.platform.settings import SettingsError  # noqa: PLC0415 - as above
+
+    with stack_environment("content"):
+        settings = load_service("content").settings.load()
+    if settings.database_admin_url is None:
+        raise SettingsError("This makes temporary tables: it needs DATABASE_ADMIN_URL, Postgres as genonaut_admin.")
+    url = settings.database_admin_url.get_secret_value()
+
+    async def work() -> "Evaluation":
+        database = Database(url, name="genonaut-evaluation", search_path="content")
+        try:
+            with maintenance.progress_bar("events, then users") as progress:
+                return await evaluate(database, algorithms, split=split, k=k, users=users, progress=progress)
+        finally:
+            await database.close()
+
+    try:
+        return maintenance.run(work())
+    except NothingToEvaluateError as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+
+
+def _show(evaluation: "Evaluation") -> None:
+    from rich.table import Table  # noqa: PLC0415 - not for serving
+
+    table = Table("algorithm", f"recall@{evaluation.k}", "hit rate", "coverage", "overlap", "answered", "of new users")
+    for each in evaluation.results:
+        shares = (each.hit_rate, each.coverage, each.overlap, each.answered, each.answered_new)
+        shown = ["-" if share is None else f"{share:.1%}" for share in shares]
+        table.add_row(each.algorithm, f"{each.recall:.4f}", *shown)
+    print_table(table)
+    typer.echo(
+        f"{evaluation.users} users, {evaluation.new_users} of them new, {evaluation.items} public items,"
+        f" {evaluation.events} events replayed."
+    )
 
 
 async def _import(file: Path, creator: str | None, rejects: Path | None) -> "tuple[Done, Done]":

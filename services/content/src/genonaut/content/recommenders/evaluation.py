@@ -23,10 +23,9 @@ from genonaut.content.recommenders.algorithms import called
 from genonaut.content.recommenders.domain import Algorithm
 from genonaut.content.search.folding import fold
 from genonaut.content.search.projection import search_projection
-from genonaut.platform.database import driver_of
 from genonaut.content.search.tables import search_blocks, search_positions, search_segments, search_tail
 from genonaut.content.tag_opinions.projection import tag_opinions_projection
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, driver_of
 
 PROJECTIONS = (
     items_projection,
