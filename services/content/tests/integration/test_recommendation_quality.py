@@ -17,7 +17,7 @@ from genonaut.content.recommenders.algorithms import BEST, POPULAR, called
 from genonaut.content.recommenders.evaluation import RANDOM, NothingToEvaluateError, evaluate
 from genonaut.testkit.tastes import Tastes, play, user_id
 
-SMALL = Tastes(users=80, items=300, acts=2_000, creators=20, themes=8, seed=3)
+SMALL = Tastes(users=60, items=200, acts=1_500, creators=15, themes=8, seed=3)
 
 
 async def evaluated(gallery, **more: Any):

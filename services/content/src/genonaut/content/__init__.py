@@ -1,4 +1,4 @@
-"""The gallery: users, tags, images, the items made of them, and what people do with those.
+"""The gallery: users, tags, images, the items made of them, what people do with those, and what they may like.
 
 States what becomes of each of these: all events of `genonaut.contracts.content`.
 Reads `JobCompleted`: every image of a completed generation job becomes an item, once. Reads all that becomes of jobs,

@@ -201,14 +201,12 @@ def _evaluated(algorithms: "list[Algorithm]", *, split: float, k: int, users: in
 
 
 def _show(evaluation: "Evaluation") -> None:
-    from rich.table import Table  # noqa: PLC0415 - not for serving
-
-    table = Table("algorithm", f"recall@{evaluation.k}", "hit rate", "coverage", "overlap", "answered", "of new users")
+    line = "{:<12} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}".format
+    typer.echo(line("algorithm", f"recall@{evaluation.k}", "hit rate", "coverage", "overlap", "answered", "if new"))
     for each in evaluation.results:
         shares = (each.hit_rate, each.coverage, each.overlap, each.answered, each.answered_new)
         shown = ["-" if share is None else f"{share:.1%}" for share in shares]
-        table.add_row(each.algorithm, f"{each.recall:.4f}", *shown)
-    print_table(table)
+        typer.echo(line(each.algorithm, f"{each.recall:.4f}", *shown))
     typer.echo(
         f"{evaluation.users} users, {evaluation.new_users} of them new, {evaluation.items} public items,"
         f" {evaluation.events} events replayed."

@@ -88,7 +88,7 @@ class _Lists:
     items: int
 
     def result(self, name: str, choose: random.Random) -> Result:
-        found = {user: len(self.truth[user].intersection(items)) for user, items in self.lists.items()}
+        found = {user: len(self.truth[user] & set(items)) for user, items in self.lists.items()}
         return Result(
             algorithm=name,
             recall=_mean([found[user] / len(self.truth[user]) for user in self.lists]),
