@@ -228,11 +228,11 @@ async def test_a_damaged_projection_is_repaired_by_its_rebuild(gallery, picture,
             await connection.execute(text("UPDATE search_rows SET keys = '{2}' WHERE item_id % 3 = 1"))
             await connection.execute(text("UPDATE tag_cardinality_stats SET cardinality = 7"))
             await connection.execute(text("UPDATE users SET is_active = false, username = 'x' WHERE username = 'bob'"))
-            await connection.execute(text("UPDATE user_job_counts SET running = running + 1"))
-            await connection.execute(text("DELETE FROM user_jobs WHERE job_id = 1"))
             await connection.execute(text("UPDATE tag_closure SET depth = depth + 1"))
             await connection.execute(text("DELETE FROM tag_aliases"))
             await connection.execute(text("UPDATE tag_rating_totals SET half_stars = 0"))
+            await connection.execute(text("UPDATE user_job_counts SET running = running + 1"))
+            await connection.execute(text("DELETE FROM user_jobs WHERE job_id = 1"))
         if folded:  # the index follows what is swapped in
             await fold_everything(gallery.runtime.database)
         for projection in service.projections:

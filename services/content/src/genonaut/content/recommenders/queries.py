@@ -33,10 +33,10 @@ ACTS = 200
 SEEDS = 40
 RECENT = 40
 """After so many items a liking counts half."""
-PEOPLE_OF_ITEM = 60
+PEOPLE_OF_ITEM = 50
 """Who did something with a seed last."""
-NEIGHBOURS = 150
-ACTS_OF_NEIGHBOUR = 60
+NEIGHBOURS = 100
+ACTS_OF_NEIGHBOUR = 40
 TOGETHER = 400
 """Candidates because of neighbours."""
 TAGS, CREATORS, PAIRED_TAGS = 6, 3, 4
@@ -51,20 +51,22 @@ FEW_SEEDS = 5
 
 async def evidence(connection: AsyncConnection, user_id: UUID) -> Evidence:
     """What is known for the user. `connection` reads one snapshot."""
-    own = await connection.scalar(_KEY, {"user_id": user_id})
+    user = (await connection.execute(_USER, {"user_id": user_id})).one()
+    own, unwanted = user.own, user.unwanted
     seeds = await _seeds(connection, user_id, own)
     neighbours = await _neighbours(connection, user_id, seeds)
-    liked = await _liked_tags(connection, user_id, own if len(seeds) < FEW_SEEDS else None)
+    liked = frozenset(user.liked)
+    if own is not None and len(seeds) < FEW_SEEDS:
+        liked |= await _made_tags(connection, own)
     tags = liked.union(*(seed.features.tags for seed in seeds))
     counts, total = await _tag_counts(connection, tags)
     known = Evidence(seeds=seeds, neighbours=neighbours, liked_tags=liked, tag_counts=counts, total=total)
-    unwanted = set(await connection.scalars(_UNWANTED, {"user_id": user_id}))
     drawn = {
         *_together(neighbours),
         *await latest(connection, _terms(known), most=LATEST),
         *await _popular(connection, user_id, own, unwanted),
     }
-    drawn -= unwanted
+    drawn.difference_update(unwanted)
     drawn -= set(await connection.scalars(_SEEN, {"user_id": user_id, "ids": list(drawn)}))
     return replace(known, candidates=await _candidates(connection, own, drawn))
 
@@ -103,21 +105,17 @@ async def _neighbours(connection: AsyncConnection, user_id: UUID, seeds: Sequenc
     return [Neighbour(row.seeds, row.items, row.strengths) for row in rows]
 
 
-async def _liked_tags(connection: AsyncConnection, user_id: UUID, maker: int | None) -> frozenset[int]:
-    """Favorite tags, those with a good rating, and with the key of a maker those of what they made last."""
-    liked = set(await connection.scalars(_LIKED_TAGS, {"user_id": user_id}))
-    if maker is not None:
-        made = await latest(connection, [Has(maker)], most=OWN_ITEMS)
-        for keys in await connection.scalars(_KEYS_OF_ITEMS, {"ids": made}):
-            liked |= Features.of(keys).tags
-    return frozenset(liked)
+async def _made_tags(connection: AsyncConnection, maker: int) -> frozenset[int]:
+    """The tags of what a user with this key made last."""
+    made = await latest(connection, [Has(maker)], most=OWN_ITEMS)
+    found = await connection.scalars(_KEYS_OF_ITEMS, {"ids": made})
+    return frozenset(tag for keys in found for tag in Features.of(keys).tags)
 
 
 async def _tag_counts(connection: AsyncConnection, tags: Collection[int]) -> tuple[Mapping[int, int], int]:
     """How many public items have each of the tags, and how many items there are, about."""
-    rows = await connection.execute(_TAG_COUNTS, {"keys": list(tags)})
-    counts = {row.key: row.cardinality for row in rows}
-    return counts, await connection.scalar(_TOTAL) or 0
+    found = (await connection.execute(_TAG_COUNTS, {"keys": list(tags)})).one()
+    return dict(zip(found.tags or (), found.counts or (), strict=True)), found.total
 
 
 def _together(neighbours: Sequence[Neighbour]) -> list[int]:
@@ -171,7 +169,15 @@ CASE WHEN rating IS NULL
      ELSE CASE rating {" ".join(f"WHEN {rating} THEN {liking}" for rating, liking in RATED.items())} END END
 """
 
-_KEY = text("SELECT key FROM search_keys WHERE id = :user_id")
+_USER = text("""
+SELECT (SELECT key FROM search_keys WHERE id = :user_id) AS own,
+       ARRAY(SELECT k.key FROM search_keys k JOIN tag_favorites f ON f.tag_id = k.id WHERE f.user_id = :user_id
+             UNION
+             SELECT k.key FROM search_keys k JOIN tag_ratings g ON g.tag_id = k.id
+             WHERE g.user_id = :user_id AND g.half_stars >= 8) AS liked,
+       ARRAY(SELECT content_item_id FROM recommendations
+             WHERE user_id = :user_id AND feedback IN ('dislike', 'not_interested')) AS unwanted
+""")
 
 _ACTS = text("""
 SELECT a.content_item_id AS item_id, a.interaction_type, a.rating, r.keys
@@ -212,27 +218,17 @@ WHERE a.items IS NOT NULL
 ORDER BY p.weight DESC, p.user_id
 """)
 
-_LIKED_TAGS = text("""
-SELECT k.key FROM search_keys k JOIN tag_favorites f ON f.tag_id = k.id WHERE f.user_id = :user_id
-UNION
-SELECT k.key FROM search_keys k JOIN tag_ratings g ON g.tag_id = k.id WHERE g.user_id = :user_id AND g.half_stars >= 8
-""")
-
 _KEYS_OF_ITEMS = text("SELECT keys FROM search_rows WHERE item_id = ANY(CAST(:ids AS bigint[]))")
 
 _TAG_COUNTS = text("""
-SELECT k.key, CAST(sum(s.cardinality) AS bigint) AS cardinality
-FROM search_keys k JOIN tag_cardinality_stats s ON s.tag_id = k.id
-WHERE k.key = ANY(CAST(:keys AS int[])) GROUP BY k.key
-""")
-
-_TOTAL = text("""
-SELECT CAST((SELECT coalesce(sum(next_position), 0) FROM search_blocks)
-     + (SELECT count(*) FROM search_tail WHERE block IS NULL AND keys IS NOT NULL) AS bigint)
-""")
-
-_UNWANTED = text("""
-SELECT content_item_id FROM recommendations WHERE user_id = :user_id AND feedback IN ('dislike', 'not_interested')
+SELECT array_agg(c.key) AS tags, array_agg(c.cardinality) AS counts, CAST(
+    (SELECT coalesce(sum(next_position), 0) FROM search_blocks)
+    + (SELECT count(*) FROM search_tail WHERE block IS NULL AND keys IS NOT NULL) AS bigint) AS total
+FROM (
+    SELECT k.key, CAST(sum(s.cardinality) AS bigint) AS cardinality
+    FROM search_keys k JOIN tag_cardinality_stats s ON s.tag_id = k.id
+    WHERE k.key = ANY(CAST(:keys AS int[])) GROUP BY k.key
+) c
 """)
 
 _SEEN = text("""
