@@ -493,6 +493,54 @@ CREATE TABLE content.outbox (
     restored_at timestamp with time zone
 );
 
+CREATE TABLE content.recommendation_items (
+    item_id bigint NOT NULL,
+    is_private boolean NOT NULL
+);
+
+CREATE TABLE content.recommendation_totals (
+    facet text NOT NULL,
+    value text NOT NULL,
+    stripe smallint NOT NULL,
+    total bigint NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE content.recommendation_user_counts (
+    user_id uuid NOT NULL,
+    facet text NOT NULL,
+    value text NOT NULL,
+    shown bigint NOT NULL,
+    total bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+CREATE TABLE content.recommendations (
+    id bigint NOT NULL,
+    user_id uuid NOT NULL,
+    content_item_id bigint NOT NULL,
+    recommendation_score double precision NOT NULL,
+    algorithm text NOT NULL,
+    algorithm_version text NOT NULL,
+    metadata jsonb NOT NULL,
+    reasons jsonb NOT NULL,
+    generated boolean NOT NULL,
+    shown boolean NOT NULL,
+    feedback text,
+    comment text,
+    served_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT recommendations_recommendation_score_check CHECK (((recommendation_score >= (0)::double precision) AND (recommendation_score <= (1)::double precision)))
+);
+
+CREATE SEQUENCE content.recommendations_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 CREATE TABLE content.schema_version (
     version_num character varying(32) NOT NULL
 );
@@ -1050,6 +1098,18 @@ ALTER TABLE ONLY content.item_popularity
 ALTER TABLE ONLY content.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY ("position");
 
+ALTER TABLE ONLY content.recommendation_items
+    ADD CONSTRAINT recommendation_items_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY content.recommendation_totals
+    ADD CONSTRAINT recommendation_totals_pkey PRIMARY KEY (facet, value, stripe);
+
+ALTER TABLE ONLY content.recommendation_user_counts
+    ADD CONSTRAINT recommendation_user_counts_pkey PRIMARY KEY (user_id, facet, value);
+
+ALTER TABLE ONLY content.recommendations
+    ADD CONSTRAINT recommendations_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY content.schema_version
     ADD CONSTRAINT schema_version_pkc PRIMARY KEY (version_num);
 
@@ -1267,15 +1327,21 @@ CREATE INDEX idx_content_items_type_created ON content.content_items USING btree
 
 CREATE INDEX idx_content_items_updated_id ON content.content_items USING btree (updated_at, id);
 
+CREATE INDEX idx_recommendations_served_created ON content.recommendations USING btree (shown, created_at, id);
+
+CREATE INDEX idx_recommendations_unserved ON content.recommendations USING btree (user_id) WHERE (served_at IS NULL);
+
+CREATE INDEX idx_recommendations_user_score ON content.recommendations USING btree (user_id, recommendation_score, id);
+
 CREATE INDEX idx_search_rows_created ON content.search_rows USING btree (created_at, item_id);
 
 CREATE INDEX idx_search_rows_keys ON content.search_rows USING gin (keys);
 
 CREATE INDEX idx_search_segments_block ON content.search_segments USING btree (block);
 
-CREATE INDEX idx_user_interactions_content_created ON content.user_interactions USING btree (content_item_id, created_at DESC, id DESC);
+CREATE INDEX idx_user_interactions_content_created ON content.user_interactions USING btree (content_item_id, created_at DESC, id DESC) INCLUDE (user_id, interaction_type, rating);
 
-CREATE INDEX idx_user_interactions_user_created ON content.user_interactions USING btree (user_id, created_at DESC, id DESC);
+CREATE INDEX idx_user_interactions_user_created ON content.user_interactions USING btree (user_id, created_at DESC, id DESC) INCLUDE (content_item_id, interaction_type, rating);
 
 CREATE INDEX inbox_handled_at_idx ON content.inbox USING brin (handled_at);
 
@@ -1298,6 +1364,24 @@ CREATE INDEX ix_interaction_pairs_shown ON content.interaction_pairs USING btree
 CREATE INDEX ix_interaction_pairs_total ON content.interaction_pairs USING btree (user_id, total, item_id);
 
 CREATE INDEX ix_item_popularity ON content.item_popularity USING btree (popularity DESC, item_id DESC);
+
+CREATE INDEX ix_recommendations_algorithm_created ON content.recommendations USING btree (algorithm, shown, created_at, id);
+
+CREATE INDEX ix_recommendations_algorithm_score ON content.recommendations USING btree (algorithm, shown, recommendation_score, id);
+
+CREATE INDEX ix_recommendations_algorithm_served ON content.recommendations USING btree (algorithm, shown, served_at, id);
+
+CREATE INDEX ix_recommendations_content_item_id ON content.recommendations USING btree (content_item_id);
+
+CREATE INDEX ix_recommendations_recommendation_score ON content.recommendations USING btree (shown, recommendation_score, id);
+
+CREATE INDEX ix_recommendations_served_at ON content.recommendations USING btree (shown, served_at, id);
+
+CREATE INDEX ix_recommendations_unwanted ON content.recommendations USING btree (user_id, content_item_id) WHERE (feedback = ANY (ARRAY['dislike'::text, 'not_interested'::text]));
+
+CREATE INDEX ix_recommendations_user_id ON content.recommendations USING btree (user_id, created_at, id);
+
+CREATE INDEX ix_recommendations_user_served ON content.recommendations USING btree (user_id, served_at, id);
 
 CREATE INDEX ix_tag_aliases_tag_id ON content.tag_aliases USING btree (tag_id);
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genonaut.platform import maintenance
-from genonaut.platform.cli import PATIENCE_SECONDS, print_json, print_table, stack_environment
+from genonaut.platform.cli import PATIENCE_SECONDS, print_json, stack_environment
 from genonaut.platform.service_cli import load_service, service_commands
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from genonaut.content.images.addresses import addresses_of
 from genonaut.content.interactions.commands import NO_USER, Refused, RefusedError
 from genonaut.content.interactions.queries import activity
-from genonaut.content.interactions.schemas import BulkResult, Deleted, Misshapen
+from genonaut.content.interactions.schemas import BulkResult, Misshapen
 from genonaut.content.recommendations import commands, queries
 from genonaut.content.recommendations.domain import (
     RECOMMENDATION,
@@ -40,6 +40,7 @@ from genonaut.content.recommendations.schemas import (
 )
 from genonaut.content.recommendations.tables import recommendations
 from genonaut.content.recommenders.algorithms import ALGORITHMS, BEST, called, named
+from genonaut.platform.http.actions import Done
 from genonaut.platform.http.errors import FieldError, InvalidError, NotFoundError
 from genonaut.platform.http.lists import MAX_BIGINT, ListBody, ListQuery, fetch_page, list_query
 from genonaut.platform.http.routing import Router
@@ -251,10 +252,10 @@ async def give_feedback(
 
 
 @router.delete("/{id}", responses=FOUND)
-async def delete_recommendation(recommendation_id: Id, runtime: RuntimeDep, actor: Actor = None) -> Deleted:
+async def delete_recommendation(recommendation_id: Id, runtime: RuntimeDep, actor: Actor = None) -> Done:
     """Take it back: it is gone from every list and counter, and so is what its user made of it."""
     await _act(runtime, recommendation_id, Delete(actor), actor)
-    return Deleted(message=f"Recommendation {recommendation_id} is deleted")
+    return Done(message=f"Recommendation {recommendation_id} is deleted")
 
 
 async def _act(runtime: Runtime[Any], recommendation_id: int, command: Command, actor: UUID | None) -> None:

@@ -191,7 +191,7 @@ async def _index(connection: AsyncConnection) -> None:
         async with connection.begin():  # each by itself: folding keeps others from adding items meanwhile
             if not await log.unfolded(connection):
                 break
-            await fold(await driver_of(connection), keep=0)
+            await fold(await driver_of(connection), keep=0, batch=BATCH)
     async with connection.begin():
         await log.analyze(connection)
 

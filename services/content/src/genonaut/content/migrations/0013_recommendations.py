@@ -4,8 +4,8 @@ from alembic import op
 
 from genonaut.platform.migrations import statements
 
-revision = "0011"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
