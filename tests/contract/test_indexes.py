@@ -138,7 +138,7 @@ async def test_the_new_indexes_serve_what_they_are_for(platform, query: str, ind
             """
             INSERT INTO content.content_items_all
             SELECT n, 'items', 'Title', CASE n % 50 WHEN 0 THEN 'image' ELSE 'video' END, NULL, 'p', gen_random_uuid(),
-                jsonb_build_object('a', n), '{}', 0.5, n % 3 > 0, NULL, NULL, NULL, NULL, '',
+                jsonb_build_object('a', n), 0.5, n % 3 > 0, NULL, NULL, NULL, NULL, '',
                 now() - n * interval '1 hour', now()
             FROM generate_series(1, 20000) n
             """

@@ -27,7 +27,7 @@ VALUES (:name, 1, now(), 's', '{}', '', 'e', 1, '2020-01-01', :at)
 
 
 class ToySettings(ServiceSettings):
-    section: ClassVar[str] = "content"
+    section: ClassVar[str] = "notifications"
 
 
 @pytest.fixture

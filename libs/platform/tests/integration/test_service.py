@@ -20,7 +20,7 @@ from genonaut.testkit.waiting import eventually
 
 
 class ToySettings(ServiceSettings):
-    section: ClassVar[str] = "content"
+    section: ClassVar[str] = "notifications"
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ async def test_a_process_that_cannot_wait_hands_its_message_to_the_next_one(toy)
 
 
 class ToySettings(ServiceSettings):
-    section = "content"
+    section = "notifications"
 
 
 async def test_a_service_runs_workers_inside_of_what_they_need(toy, monkeypatch) -> None:

@@ -131,7 +131,7 @@ async def databases(platform: Platform, tmp_path: Path) -> AsyncIterator[Databas
     databases = Databases(place, platform, tmp_path / "backup")
     await databases.run(
         *events("content", 1, 30, unpublished=3),
-        "INSERT INTO generation.known_users SELECT gen_random_uuid(), now() FROM generate_series(1, 20)",
+        "INSERT INTO generation.known_users SELECT gen_random_uuid(), now(), true, 0 FROM generate_series(1, 20)",
         "INSERT INTO analytics.generation_users_hourly VALUES (now(), gen_random_uuid())",
         "SELECT setval('content.content_items_id_seq', 777)",
     )
