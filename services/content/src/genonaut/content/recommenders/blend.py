@@ -17,10 +17,10 @@ Scores = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Weights:
-    together: float = 0.45
-    tags: float = 0.3
-    creator: float = 0.15
-    popular: float = 0.1
+    together: float = 0.2
+    tags: float = 0.35
+    creator: float = 0.2
+    popular: float = 0.25
 
 
 DAMPING = 0.5
