@@ -113,8 +113,8 @@ async def test_the_parts_of_the_partitions_belong_to_whole_indexes(platform) -> 
 
 async def test_the_new_indexes_go_and_come_back(platform, indexes) -> None:
     history = config("content", admin_url=platform.admin_url())
-    await asyncio.to_thread(command.downgrade, history, "0005")
-    await asyncio.to_thread(command.upgrade, history, "0011")
+    await asyncio.to_thread(command.downgrade, history, "0011")
+    await asyncio.to_thread(command.upgrade, history, "head")
     connection = await asyncpg.connect(platform.superuser_url)
     try:
         rows = await connection.fetch("SELECT tablename, indexname FROM pg_indexes")

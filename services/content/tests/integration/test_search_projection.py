@@ -109,6 +109,19 @@ async def test_what_is_counted_is_as_old_as_its_latest_event_whichever_came_last
     assert (row["cardinality"], row["updated_at"]) == (2, minute(9))
 
 
+async def test_each_tag_is_as_old_as_its_own_latest_item_however_many_come_at_once(tables) -> None:
+    await tables.given(
+        search_projection,
+        at(7, item(1, tag_ids=[SKY])),
+        at(6, item(2, tag_ids=[SKY, SEA])),
+        at(9, item(3, tag_ids=[NATURE])),
+        at(8, item(4, tag_ids=[SEA], is_private=True)),
+    )
+
+    rows = await tables.rows(tag_cardinality_stats)
+    assert {row["tag_id"]: row["updated_at"] for row in rows} == {SKY: minute(7), SEA: minute(6), NATURE: minute(9)}
+
+
 async def test_implied_tags_come_behind_those_that_were_given_and_go_when_it_is_retagged(tables) -> None:
     implied = [ImpliedTag(tag_id=NATURE, because_of=SEA)]
     await tables.given(

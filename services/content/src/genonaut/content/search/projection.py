@@ -59,8 +59,8 @@ async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) ->
     ids = {event.creator_id for event in events}.union(*(event.tag_ids for event in events))
     known = dict(zip(ids, await _keys(connection, list(ids)), strict=True))
     rows = []
-    public: dict[SourceType, Counter[int]] = {source: Counter() for source in SOURCES}
-    latest: dict[SourceType, datetime] = {}
+    counts: dict[SourceType, Counter[int]] = {source: Counter() for source in SOURCES}
+    latest: dict[SourceType, dict[int, datetime]] = {source: {} for source in SOURCES}
     for event, each in zip(events, recorded, strict=True):
         tags = [known[tag_id] for tag_id in event.tag_ids]
         other = [
@@ -70,13 +70,14 @@ async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) ->
             *quality_keys(event.quality_score),
         ]
         rows.append((event.item_id, each.envelope.time, tags + other))
-        if tags and not event.is_private:
-            public[event.source_type].update(tags)
-            latest[event.source_type] = max(each.envelope.time, latest.get(event.source_type, each.envelope.time))
+        if not event.is_private:
+            time, last = each.envelope.time, latest[event.source_type]
+            counts[event.source_type].update(tags)
+            last.update((tag, time) for tag in tags if tag not in last or last[tag] < time)
     driver = await driver_of(connection)
     await driver.copy_records_to_table(search_rows.name, records=rows, columns=["item_id", "created_at", "keys"])
-    for source, time in latest.items():
-        await _move(connection, source, public[source], time)
+    for source in SOURCES:
+        await _move(connection, source, counts[source], latest[source])
 
 
 @search_projection.on(ItemRetagged)
@@ -149,12 +150,20 @@ async def _count(connection: AsyncConnection, old: Sequence[int], new: Sequence[
     counted = {key: change for key, change in changes.items() if change}
     if counted:
         (source,) = {source_of(key) for key in new or old if kind_of(key) == Kind.CLASS}
-        await _move(connection, source, counted, time)
+        await _move(connection, source, counted, dict.fromkeys(counted, time))
 
 
-async def _move(connection: AsyncConnection, source: SourceType, changes: Mapping[int, int], time: datetime) -> None:
-    parameters = {"source": source, "time": time, "keys": list(changes), "changes": list(changes.values())}
-    await connection.execute(_COUNT, parameters)
+async def _move(
+    connection: AsyncConnection, source: SourceType, changes: Mapping[int, int], times: Mapping[int, datetime]
+) -> None:
+    """Counts of tags by so much, each as of its own time: what came together live need not in a rebuild."""
+    if changes:
+        columns = {
+            "keys": list(changes),
+            "changes": list(changes.values()),
+            "times": [times[key] for key in changes],
+        }
+        await connection.execute(_COUNT, {"source": source, **columns})
 
 
 def _public_tags(keys: Sequence[int]) -> list[int]:
@@ -170,8 +179,9 @@ _PRESENT = text("SELECT keys FROM search_rows WHERE item_id = :item_id")
 # In one order everywhere, so that two who count the same tags wait for each other, and never both.
 _COUNT = text("""
 INSERT INTO tag_cardinality_stats AS stats (tag_id, content_source, cardinality, updated_at)
-SELECT k.id, :source, c.change, :time
-FROM unnest(CAST(:keys AS int[]), CAST(:changes AS int[])) AS c (key, change) JOIN search_keys k ON k.key = c.key
+SELECT k.id, :source, c.change, c.time
+FROM unnest(CAST(:keys AS int[]), CAST(:changes AS int[]), CAST(:times AS timestamptz[])) AS c (key, change, time)
+JOIN search_keys k ON k.key = c.key
 ORDER BY k.id
 ON CONFLICT (tag_id, content_source) DO UPDATE
 SET cardinality = stats.cardinality + excluded.cardinality, updated_at = greatest(stats.updated_at, excluded.updated_at)
