@@ -91,7 +91,9 @@ def test_init_makes_what_is_missing_and_says_so(given: dict[str, str], postgres:
     assert "schema: made content, generation, analytics, notifications" in first
     assert f"content: nothing → {newest_revision('content')}" in first
     query(
-        postgres, given["DB_NAME"], "INSERT INTO generation.known_users VALUES (gen_random_uuid(), now(), true, 0) RETURNING 1"
+        postgres,
+        given["DB_NAME"],
+        "INSERT INTO generation.known_users VALUES (gen_random_uuid(), now(), true, 0) RETURNING 1",
     )
 
     again = genonaut("init")
@@ -227,7 +229,9 @@ def test_who_may_make_no_roles_is_told(
 def test_a_backup_there_and_back_on_the_command_line(given: dict[str, str], postgres: Postgres, tmp_path: Path) -> None:
     genonaut("init")
     query(
-        postgres, given["DB_NAME"], "INSERT INTO generation.known_users VALUES (gen_random_uuid(), now(), true, 0) RETURNING 1"
+        postgres,
+        given["DB_NAME"],
+        "INSERT INTO generation.known_users VALUES (gen_random_uuid(), now(), true, 0) RETURNING 1",
     )
     folder = tmp_path / "backup"
 

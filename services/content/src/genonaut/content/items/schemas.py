@@ -144,10 +144,14 @@ class ItemChanges(BaseModel):
 
 
 class NewQuality(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"quality_score": 0.75}]})
+
     quality_score: float = Field(ge=0, le=1)
 
 
 class OldVersion(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 1}]})
+
     version: int = Field(ge=1, description="As the history counts them.")
 
 
