@@ -4,6 +4,8 @@ import json
 
 from genonaut.testkit.waiting import wait_until
 
+BY = {"algorithm_version": "by-hand@1"}
+
 
 def do_what_nobody_else_did(stack, user: str) -> None:
     """So that no projection is equal because it is empty."""
@@ -14,7 +16,7 @@ def do_what_nobody_else_did(stack, user: str) -> None:
         (f"/tags/{tag}/rate", {"params": {**mine, "rating": 4.5}}),
         (f"/tags/{tag}/aliases", {"json": {"alias": "ocean"}}),
         ("/interactions", {"json": {**mine, "content_item_id": item, "interaction_type": "like"}}),
-        ("/recommendations", {"json": {**mine, "content_item_id": item, "recommendation_score": 0.5}}),
+        ("/recommendations", {"json": {**mine, "content_item_id": item, "recommendation_score": 0.5, **BY}}),
     ):
         answer = stack.api.post(f"/api/v1{path}", **asked)
         assert answer.status_code in {200, 201}, answer.text

@@ -110,6 +110,8 @@ class ServedIds(BaseModel):
 
 
 class Judgement(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"feedback": "like"}]})
+
     feedback: Feedback = Field(
         description="After dislike and not_interested the item is never recommended to the user again."
     )
