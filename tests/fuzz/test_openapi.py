@@ -45,6 +45,10 @@ def known(stack) -> Known:
     ]
     wish = {"title": "A lighthouse", "content_type": "image", "prompt": "a lighthouse", "creator_id": users[0]}
     auto = stack.json("POST", "/api/v1/content-auto", json=wish | {"image": image})["id"]
+    like = {"user_id": users[0], "content_item_id": items[0], "interaction_type": "like"}
+    advice = {"user_id": users[0], "content_item_id": items[0], "recommendation_score": 0.5}
+    advice["algorithm_version"] = "by-hand@1"
+    recommendations = [stack.json("POST", "/api/v1/recommendations", json=advice)["id"] for _ in range(2)]
     tags = [tag["id"] for tag in stack.json("GET", "/api/v1/tags")["items"]]
     notifications = [each["id"] for user in users for each in stack.notifications(user)]
     assert items
@@ -68,6 +72,14 @@ def known(stack) -> Known:
 
     by_name: dict[str, Sequence[Any] | Callable[[], Any]] = {
         "user_id": users,
+        "recommendation_ids": [recommendations],
+        "algorithm": ["by-hand@1"],
+        "/api/v1/content/{id}:id": lambda: stack.json("POST", "/api/v1/content", json=wish)["id"],
+        "/api/v1/content-auto/{id}:id": lambda: stack.json("POST", "/api/v1/content-auto", json=wish)["id"],
+        "/api/v1/interactions/{id}:id": lambda: stack.json("POST", "/api/v1/interactions", json=like)["id"],
+        "/api/v1/recommendations/{id}:id": lambda: stack.json("POST", "/api/v1/recommendations", json=advice)["id"],
+        "POST /api/v1/interactions/bulk": [[like]],
+        "POST /api/v1/recommendations/bulk": [[advice]],
         "creator_id": users,
         "content_id": items,
         "content_item_id": items,
@@ -96,6 +108,8 @@ def known(stack) -> Known:
         "users": users,
         "content": items,
         "content-auto": [auto],
+        "interactions": [stack.json("POST", "/api/v1/interactions", json=like)["id"]],
+        "recommendations": recommendations,
         "tags": tags,
         "generation-jobs": jobs,
         "notifications": notifications,

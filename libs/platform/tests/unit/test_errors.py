@@ -13,6 +13,7 @@ import nats.errors
 import nats.js.errors
 import pytest
 from fastapi import FastAPI, HTTPException, WebSocket
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 from structlog.testing import capture_logs
@@ -27,6 +28,7 @@ from genonaut.platform.http.errors import (
     UnavailableError,
     install_errors,
 )
+from genonaut.platform.http.failures import problem_of
 from genonaut.platform.http.middleware import install_middleware
 from genonaut.platform.http.routing import Router
 from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
@@ -371,3 +373,15 @@ def test_every_problem_class_has_its_own_status_and_code() -> None:
     assert len({problem.status_code for problem in built}) == len(classes) == 13
     assert len({problem.error_code for problem in built}) == len(classes)
     assert all(problem.detail == "x" for problem in built)
+
+
+def test_a_thousand_mistakes_are_counted_and_not_all_listed() -> None:
+    mistakes = [
+        {"loc": ("body", f"a{n}"), "msg": "Extra inputs are not permitted", "type": "extra"} for n in range(1000)
+    ]
+
+    problem = problem_of(RequestValidationError(mistakes), {"headers": []}, statement_timeout=None)
+
+    assert isinstance(problem, InvalidError)
+    assert len(problem.errors) == 100
+    assert str(problem.detail).endswith("; and 997 more")

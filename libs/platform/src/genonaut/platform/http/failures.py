@@ -66,6 +66,10 @@ def _of_infrastructure(error: BaseException, scope: Scope, statement_timeout: st
     return None
 
 
+MOST_ERRORS = 100
+"""That an answer lists; its sentence says how many there are."""
+
+
 def _invalid(error: RequestValidationError, scope: Scope) -> Problem:
     errors = list(error.errors())
     if errors and errors[0]["type"] == "json_invalid":
@@ -80,10 +84,11 @@ def _invalid(error: RequestValidationError, scope: Scope) -> Problem:
             f"The body must be application/json, not {content_type[:100] or 'without a content type'}",
             headers={"Accept": "application/json"},
         )
-    found = [FieldError(loc=list(one["loc"]), msg=one["msg"], type=one["type"]) for one in errors]
+    # A body of a megabyte may have tens of thousands of them: the answer would be many times as long.
+    found = [FieldError(loc=list(one["loc"]), msg=one["msg"], type=one["type"]) for one in errors[:MOST_ERRORS]]
     detail = "; ".join(f"{'.'.join(map(str, one.loc))}: {one.msg}" for one in found[:3])
-    if len(found) > 3:  # noqa: PLR2004 - as many as the sentence above names
-        detail += f"; and {len(found) - 3} more"
+    if len(errors) > 3:  # noqa: PLR2004 - as many as the sentence above names
+        detail += f"; and {len(errors) - 3} more"
     return InvalidError(detail or "The request is invalid.", errors=found)
 
 

@@ -96,6 +96,10 @@ class RecommendationChanges(BaseModel):
 
 
 class Wish(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_id": "7d0c1c6e-1f7a-4c55-9b0e-2f4f5c1f8a01", "limit": 20}]}
+    )
+
     user_id: UUID
     algorithm_version: AlgorithmVersion | None = Field(
         default=None, description="`name@version` or a name, whose latest version it is then.", examples=["blend@1"]
@@ -104,6 +108,8 @@ class Wish(BaseModel):
 
 
 class ServedIds(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"recommendation_ids": [1, 2]}]})
+
     recommendation_ids: list[Annotated[int, Field(ge=1, le=MAX_BIGINT, strict=True)]] = Field(
         min_length=1, max_length=MAX_BULK
     )
