@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from genonaut.contracts import Envelope, Event
 from genonaut.contracts.streams import (
+    CONTENT_JOB_COUNTS,
     DURABLES,
     GENERATION_DRIVERS,
     GENERATION_USERS,
@@ -28,7 +29,7 @@ from genonaut.platform.provisioning import SERVICES
 
 SAMPLES = Path(__file__).parents[2] / "libs/contracts/samples"
 BIGGEST = 1024 * 1024 - 1024
-WITHOUT_INBOX = (GENERATION_DRIVERS, GENERATION_USERS, NOTIFICATIONS_RECIPIENTS)
+WITHOUT_INBOX = (CONTENT_JOB_COUNTS, GENERATION_DRIVERS, GENERATION_USERS, NOTIFICATIONS_RECIPIENTS)
 """Their effects recognise a repeat by themselves, so there is no list of what they have handled."""
 
 pytestmark = pytest.mark.timeout(0)
