@@ -48,7 +48,11 @@ def known(stack) -> Known:
     like = {"user_id": users[0], "content_item_id": items[0], "interaction_type": "like"}
     advice = {"user_id": users[0], "content_item_id": items[0], "recommendation_score": 0.5}
     advice["algorithm_version"] = "by-hand@1"
-    recommendations = [stack.json("POST", "/api/v1/recommendations", json=advice)["id"] for _ in range(2)]
+
+    def advise() -> int:
+        return int(stack.json("POST", "/api/v1/recommendations", json=advice)["id"])
+
+    recommendations = [advise(), advise()]
     tags = [tag["id"] for tag in stack.json("GET", "/api/v1/tags")["items"]]
     notifications = [each["id"] for user in users for each in stack.notifications(user)]
     assert items
@@ -77,7 +81,9 @@ def known(stack) -> Known:
         "/api/v1/content/{id}:id": lambda: stack.json("POST", "/api/v1/content", json=wish)["id"],
         "/api/v1/content-auto/{id}:id": lambda: stack.json("POST", "/api/v1/content-auto", json=wish)["id"],
         "/api/v1/interactions/{id}:id": lambda: stack.json("POST", "/api/v1/interactions", json=like)["id"],
-        "/api/v1/recommendations/{id}:id": lambda: stack.json("POST", "/api/v1/recommendations", json=advice)["id"],
+        "/api/v1/recommendations/{id}:id": advise,
+        "/api/v1/recommendations/{id}/feedback:id": advise,
+        "POST /api/v1/interactions": [like],
         "POST /api/v1/interactions/bulk": [[like]],
         "POST /api/v1/recommendations/bulk": [[advice]],
         "creator_id": users,
