@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from genonaut.platform import objects as module
 from genonaut.platform.objects import (
     YOUNG,
     ObjectNotFoundError,
@@ -113,6 +114,27 @@ async def test_of_many_puts_at_once_one_is_new(objects: ObjectStore, request):
 
 async def test_what_a_power_cut_left_behind_is_replaced(objects: ObjectStore):
     await objects.put(KEY, b"pic")
+    assert await objects.put(KEY, b"picture") is True
+    assert await objects.read(KEY) == b"picture"
+
+
+@pytest.mark.parametrize("step", ["ObjectStore.facts", "_sync"])
+async def test_what_is_deleted_while_it_is_put_again_is_put_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    objects = ObjectStore.at(f"file://{tmp_path}")
+    await objects.put(KEY, b"picture")
+    owner = module if step == "_sync" else ObjectStore
+    name = step.rpartition(".")[2]
+    goes_on = getattr(owner, name)
+
+    def deleted_first(*args: object) -> object:
+        (tmp_path / KEY).unlink()
+        monkeypatch.setattr(owner, name, goes_on)
+        return goes_on(*args)
+
+    monkeypatch.setattr(owner, name, deleted_first)
+
     assert await objects.put(KEY, b"picture") is True
     assert await objects.read(KEY) == b"picture"
 

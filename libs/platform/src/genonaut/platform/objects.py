@@ -15,7 +15,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,8 @@ CHUNK_BYTES = 256 * 1024
 YOUNG = timedelta(hours=2)
 _REFRESHED = YOUNG / 2
 """How old an object may become before `put` writes it once more. The rest is for clocks that differ."""
+_TRIES = 5
+"""Of storing what somebody else deletes at the same time, because it was old."""
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
@@ -101,6 +103,13 @@ class ObjectStore:
 
     async def put_all(self, objects: Mapping[str, bytes]) -> Sequence[bool]:
         """The same for several, in any order: all of them are durable when this returns."""
+        for _ in range(_TRIES - 1):
+            with suppress(ObjectNotFoundError):
+                return await self._put_all(objects)
+        return await self._put_all(objects)
+
+    async def _put_all(self, objects: Mapping[str, bytes]) -> Sequence[bool]:
+        """Raises ObjectNotFoundError when somebody deletes what was found to be there."""
         names = [_checked(key) for key in objects]
         with _failures("put"):
             new = await asyncio.gather(*(self._put(name, objects[name]) for name in names))
