@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -56,14 +57,21 @@ async def refusal(pool: PicturePool, data: bytes, task=TAKE_IN) -> Refusal:
     return refused.value.refusal
 
 
-def children(usual: PicturePool) -> list[psutil.Process]:
-    """The picture processes of this test."""
+def children() -> list[psutil.Process]:
+    """The picture processes that this process has started."""
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):
-            if "genonaut.platform.pictures.process" in child.cmdline() and child.pid not in usual.idle:
+            if "genonaut.platform.pictures.process" in child.cmdline():
                 found.append(child)
     return found
+
+
+@pytest.fixture
+def begun() -> Callable[[], list[psutil.Process]]:
+    """Those that a test has started: services of earlier tests may have some that are idle still."""
+    before = {child.pid for child in children()}
+    return lambda: [child for child in children() if child.pid not in before]
 
 
 async def is_gone(pid: int) -> bool:
@@ -169,12 +177,12 @@ async def test_a_process_is_used_again(opened) -> None:
     assert len(pool.idle) == 1
 
 
-async def test_there_are_never_more_than_there_may_be(opened, usual) -> None:
+async def test_there_are_never_more_than_there_may_be(opened, begun) -> None:
     pool, seen = opened(2), set()
 
     async def watch():
         while True:
-            seen.add(len(children(usual)))
+            seen.add(len(begun()))
             await asyncio.sleep(0.005)
 
     watching = asyncio.create_task(watch())
@@ -195,13 +203,13 @@ async def test_one_that_is_killed_while_idle_is_replaced(opened) -> None:
     assert pool.idle != [killed]
 
 
-async def test_one_that_is_killed_at_work_is_replaced_and_the_picture_is_tried_once_more(opened, usual) -> None:
+async def test_one_that_is_killed_at_work_is_replaced_and_the_picture_is_tried_once_more(opened, begun) -> None:
     pool = opened(1)
     await ask(pool, small())
     asked = asyncio.create_task(refusal(pool, scans()))
     for _ in range(2):
-        await eventually(lambda: working(pool, usual), reason="it does not begin")
-        (process,) = children(usual)
+        await eventually(lambda: working(pool, begun), reason="it does not begin")
+        (process,) = begun()
         process.kill()
         await eventually(partial(is_gone, process.pid), reason="it does not end")
 
@@ -209,8 +217,8 @@ async def test_one_that_is_killed_at_work_is_replaced_and_the_picture_is_tried_o
     assert await ask(pool, small()) == ({}, [b""])
 
 
-async def working(pool: PicturePool, usual: PicturePool) -> bool:
-    return not pool.idle and any(sum(child.cpu_times()[:2]) > 0.4 for child in children(usual))
+async def working(pool: PicturePool, begun: Callable[[], list[psutil.Process]]) -> bool:
+    return not pool.idle and any(sum(child.cpu_times()[:2]) > 0.4 for child in begun())
 
 
 async def test_an_idle_one_ends_after_a_while(opened) -> None:
@@ -223,12 +231,12 @@ async def test_an_idle_one_ends_after_a_while(opened) -> None:
     assert await ask(pool, small()) == ({}, [b""])
 
 
-async def test_who_goes_away_takes_the_process_along(opened, usual) -> None:
+async def test_who_goes_away_takes_the_process_along(opened, begun) -> None:
     pool = opened(1)
     await ask(pool, small())
     (pid,) = pool.idle
     asked = asyncio.create_task(ask(pool, scans()))
-    await eventually(lambda: working(pool, usual), reason="it does not begin")
+    await eventually(lambda: working(pool, begun), reason="it does not begin")
     asked.cancel()
 
     await eventually(lambda: is_gone(pid), reason="it goes on for nobody")

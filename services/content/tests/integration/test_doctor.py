@@ -23,9 +23,9 @@ INSERT INTO content.tags (id, slug, name, is_private, created_at, updated_at)
 SELECT gen_random_uuid(), 'tag-' || n, 'Tag ' || n, false, now(), now() FROM generate_series(1, 3000) n
 """
 ITEM = """
-INSERT INTO content.content_items_all (id, source_type, title, content_type, prompt, creator_id, item_metadata, tag_ids,
+INSERT INTO content.content_items_all (id, source_type, title, content_type, prompt, creator_id, item_metadata,
     quality_score, is_private, search_text, created_at, updated_at)
-SELECT n, 'auto', 'Title', 'image', 'prompt', gen_random_uuid(), '{}', '{}', 0.5, false, '', now(), now()
+SELECT n, 'auto', 'Title', 'image', 'prompt', gen_random_uuid(), '{}', 0.5, false, '', now(), now()
 FROM generate_series(1, 200) n
 """
 EVENT = """
@@ -38,9 +38,10 @@ LETTER = """
 INSERT INTO content.dead_letters (consumer, stream_sequence, stored_at, subject, headers, payload, error, deliveries)
 VALUES ('content-jobs', 1, now(), 's', '{}', '', 'no', 3)
 """
-VERIFIED = """
+NAMES = [projection.name for projection in service.projections]
+VERIFIED = f"""
 INSERT INTO content.verifications
-SELECT name, now() - CAST('%s' AS interval), 1, %s FROM unnest(ARRAY['users', 'tags', 'images', 'items']) name
+SELECT name, now() - CAST('%s' AS interval), 1, %s FROM unnest(ARRAY{NAMES}) name
 """
 
 # Under which limits what is done; what the doctor then says; and what mends what is of the whole server.
@@ -210,7 +211,14 @@ BROKEN: dict[str, tuple[Limits, Sequence[str], str, str, str, Sequence[str]]] = 
     "never proved": (Limits(), [], "projections", "warn", "never proved equal to their history: users, tags", []),
     "not equal": (Limits(), [VERIFIED % ("1 day", "false")], "projections", "bad", "differed from their history", []),
     "long ago": (Limits(), [VERIFIED % ("31 days", "true")], "projections", "warn", "not for 30 days: users", []),
-    "proved": (Limits(), [VERIFIED % ("1 day", "true")], "projections", "ok", "all 4 were proved equal", []),
+    "proved": (
+        Limits(),
+        [VERIFIED % ("1 day", "true")],
+        "projections",
+        "ok",
+        f"all {len(NAMES)} were proved equal",
+        [],
+    ),
     "detached partition": (
         Limits(),
         ["ALTER TABLE content.content_items_all DETACH PARTITION content.content_items_auto"],
