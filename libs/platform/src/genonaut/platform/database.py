@@ -3,7 +3,7 @@
 import asyncio
 import random
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -91,11 +91,17 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        ended: Sequence[asyncio.Task[None]] = ()
         async with self._connected() as connection:
-            async with connection.begin():
-                yield connection
-            for call in _after_commit.pop(connection, ()):
-                call()
+            try:
+                async with connection.begin():
+                    yield connection
+                for call in _after_commit.pop(connection, ()):
+                    call()
+            finally:
+                ended = [call() for call in _afterwards.pop(connection, ())]
+        if ended:
+            await asyncio.wait(ended)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -171,6 +177,17 @@ async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
 def lock_key(purpose: str) -> int:
     """The key of the advisory lock for this purpose, the same in every version: old and new processes meet in it."""
     return zlib.crc32(f"genonaut {purpose}".encode())
+
+
+_afterwards: "WeakKeyDictionary[AsyncConnection, list[Callable[[], asyncio.Task[None]]]]" = WeakKeyDictionary()
+
+
+def afterwards(connection: AsyncConnection, call: Callable[[], "asyncio.Task[None]"]) -> None:
+    """Has it called when the `transaction` that gave the connection has ended, well or not.
+
+    The task that it gives is waited for when it has ended well.
+    """
+    _afterwards.setdefault(connection, []).append(call)
 
 
 _after_commit: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = WeakKeyDictionary()

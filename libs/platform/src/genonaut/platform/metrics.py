@@ -58,3 +58,12 @@ CONSUMER_LAG = Gauge(
     ["consumer"],
     registry=REGISTRY,
 )
+
+CACHE_DROPS = Counter(
+    "cache_dropped_guards_total", "Names under which cached answers were made old.", registry=REGISTRY
+)
+CACHE_FAILURES = Counter(
+    "cache_failures_total",
+    "Times that Redis or Valkey did not answer, and was left alone for a second.",
+    registry=REGISTRY,
+)

@@ -23,6 +23,7 @@ from genonaut.platform.bus import Bus
 from genonaut.platform.comparison import Comparison, Range, TableComparison, hour
 from genonaut.platform.database import Database
 from genonaut.platform.event_sources import LOCK_SECONDS, Beginning, LogSource, Place, Read, Source, Take
+from genonaut.platform.guards import EVERYTHING, touch
 from genonaut.platform.projections import Projection, Recorded
 from genonaut.platform.stream_source import BusSource
 from genonaut.platform.trouble import is_outage, is_timeout, sqlstate
@@ -146,6 +147,7 @@ class Rebuild:
             if not allow_loss:
                 await self._refuse_loss(connection, report)
             await self.comparison.exchange(connection, report.tables, report.within)
+            touch(connection, [EVERYTHING])
             if self._inbox_of:
                 rebuilt = f"SELECT * FROM {self.shadow}.inbox"
                 await connection.execute(text(f"INSERT INTO {self.service}.inbox {rebuilt} ON CONFLICT DO NOTHING"))

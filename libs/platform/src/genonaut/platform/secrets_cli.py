@@ -70,7 +70,7 @@ def contents(passwords: Passwords, environment: AppEnv, database: str) -> Mappin
         "provision/database_superuser_url": postgres("postgres", "postgres"),
         "provision/nats_url": nats(ADMIN),
         "provision/nats_system_url": f"nats://{SYSTEM}:{passwords.of('nats_system')}@{NATS}",
-        "gateway/redis_url": f"redis://:{passwords.of('valkey')}@{VALKEY}",
+        **{f"{name}/redis_url": f"redis://:{passwords.of('valkey')}@{VALKEY}" for name in ("gateway", "content")},
         f"{DRIVER}/database_url": postgres(login("generation")),
     }
     for role in ("admin", "rw", "ro", *SERVICES):

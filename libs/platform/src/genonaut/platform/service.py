@@ -36,6 +36,7 @@ from genonaut.platform.serving import SHUTDOWN_SECONDS, end, serve, watched
 from genonaut.platform.settings import ServiceSettings
 
 if TYPE_CHECKING:
+    from genonaut.platform.cache import GuardedCache
     from genonaut.platform.doctor.findings import Check as DoctorCheck
     from genonaut.platform.objects import ObjectStore
     from genonaut.platform.pictures.pool import PicturePool
@@ -61,6 +62,8 @@ class Runtime(Generic[Cfg]):
     bus: Bus
     store: EventStore
     clock: Clock = utc_now
+    cache: "GuardedCache | None" = None
+    """What answers may be kept in. None without a `redis_url`."""
     loops: list[ConsumerLoop] = field(default_factory=list)
     """Every consumer loop of the process, for readiness and the orderly end."""
 
@@ -84,7 +87,9 @@ class Runtime(Generic[Cfg]):
         return PicturePool(self.settings.picture_processes, memory_bytes=self.settings.picture_process_bytes)
 
     async def close(self) -> None:
-        """Ends what the properties have opened."""
+        """Ends what it has opened."""
+        if self.cache:
+            await self.cache.close()
         if "pictures" in self.__dict__:
             await self.pictures.close()
 
@@ -149,6 +154,7 @@ class Service(Generic[Cfg]):
                 bus=bus,
                 store=EventStore(database, source=self.source, projections=self.projections, clock=clock),
                 clock=clock,
+                cache=await self.cache(settings, database),
             )
             try:
                 yield runtime
@@ -157,6 +163,18 @@ class Service(Generic[Cfg]):
         finally:
             await bus.close()
             await database.close()
+
+    async def cache(self, settings: Cfg, database: Database) -> "GuardedCache | None":
+        """What answers read from `database` are kept in, to be closed; with it, what changes there is dropped."""
+        if settings.redis_url is None:
+            return None
+        from genonaut.platform.cache import GuardedCache  # noqa: PLC0415 - 20 MB that only some services need
+
+        prefix = f"genonaut:{settings.app_env}:{self.name}:"
+        url = settings.redis_url.get_secret_value()
+        cache = GuardedCache(url, database, prefix=prefix, seconds=settings.cache_seconds)
+        await cache.begin()
+        return cache
 
     @asynccontextmanager
     async def running(self, runtime: Runtime[Cfg]) -> AsyncIterator[Checks]:

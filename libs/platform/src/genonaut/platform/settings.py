@@ -90,6 +90,8 @@ class ServiceSettings(ProcessSettings):
         default=512 * 1024 * 1024, ge=128 * 1024 * 1024, description="Of memory for each of them."
     )
     database_pool_size: int = Field(default=5, ge=1)
+    redis_url: SecretStr | None = Field(default=None, description="Redis or Valkey. Without it nothing is cached.")
+    cache_seconds: float = Field(default=300, gt=0, description="How long an answer is kept when nothing changes.")
     statement_timeout_ms: int = Field(default=15_000, ge=1)
 
     @field_validator("database_url", "database_admin_url")

@@ -46,7 +46,7 @@ MAX_BIGINT = 2**63 - 1
 SortOrder = Literal["asc", "desc"]
 T = TypeVar("T")
 
-_PAGING = {"page", "page_size", "skip", "limit", "sort_field", "sort_order", "cursor", "backward"}
+_PAGING = {"page", "page_size", "skip", "limit", "sort_field", "sort_order", "cursor", "backward", "cache_bypass"}
 _SORT_VALUE, _KEY = "_list_sort_value", "_list_key"
 
 
