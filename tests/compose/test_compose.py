@@ -88,7 +88,8 @@ def test_each_process_sees_its_own_secrets_only(deployment) -> None:
         "nats": {"accounts.conf"},
         "valkey": {"valkey.conf"},
         "gateway": {"nats_url", "redis_url", "api_secret_key"},
-        **dict.fromkeys(("content", "generation", "driver", "analytics", "notifications"), own),
+        **dict.fromkeys(("generation", "driver", "analytics", "notifications"), own),
+        "content": {*own, "redis_url"},
     }
     for container in deployment.containers("content", "driver"):
         assert "genonaut_admin" not in deployment.execute(container, "cat", "/run/secrets/database_url")

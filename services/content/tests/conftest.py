@@ -115,9 +115,9 @@ class Gallery:
 
 
 @asynccontextmanager
-async def opened(platform: Platform, service: Service[Any]) -> AsyncIterator[Gallery]:
+async def opened(platform: Platform, service: Service[Any], **settings: Any) -> AsyncIterator[Gallery]:
     clock = FakeClock()
-    async with platform.running(service, clock=clock) as running:
+    async with platform.running(service, clock=clock, **settings) as running:
         yield Gallery(running.client, running.runtime, platform, clock)
 
 
@@ -127,16 +127,16 @@ def gallery_of() -> type[Gallery]:
 
 
 @pytest_asyncio.fixture
-async def gallery(platform: Platform) -> AsyncIterator[Gallery]:
+async def gallery(platform: Platform, valkey: str) -> AsyncIterator[Gallery]:
     """A gallery of this test's own, whole."""
-    async with opened(platform, service) as gallery:
+    async with opened(platform, service, redis_url=valkey) as gallery:
         yield gallery
 
 
 @pytest_asyncio.fixture
-async def still_gallery(platform: Platform) -> AsyncIterator[Gallery]:
+async def still_gallery(platform: Platform, valkey: str) -> AsyncIterator[Gallery]:
     """A gallery of this test's own, in which nothing happens but what the test does."""
-    async with opened(platform, replace(service, background=())) as gallery:
+    async with opened(platform, replace(service, background=()), redis_url=valkey) as gallery:
         yield gallery
 
 

@@ -50,6 +50,8 @@ class Model:
     choose: random.Random
     users: list[str]
     made: dict[int, Made] = field(default_factory=dict)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    """What was asked before, so that the first page of it may be kept."""
 
     async def happen(self) -> None:
         """One thing, at random."""
@@ -185,8 +187,16 @@ class Model:
             and all(word in text for word in words)
         )
 
+    async def look_again(self) -> None:
+        """The first page of what was asked before is what it should be now, if it is kept or not."""
+        for asked in self.choose.sample(self.asked, min(3, len(self.asked))):
+            body, expected = await self.gallery.get("/content/unified", **asked), self.answer(asked)
+            assert [item["id"] for item in body["items"]] == expected[: asked["page_size"]], asked
+            assert body["pagination"]["total_count"] == len(expected), asked
+
     async def check(self, asked: dict[str, Any]) -> None:
         """Every page of the list, by number and by cursor, forwards and backwards, has what it should."""
+        self.asked.append(asked)
         expected = self.answer(asked)
         size = asked["page_size"]
         body = await self.gallery.get("/content/unified", **asked)
@@ -232,12 +242,15 @@ async def test_lists_show_what_a_plain_list_would(
     choose = random.Random(seed)
     monkeypatch.setattr(search_queries, "GATHERED", choose.choice([0, 8, 3000]))
     monkeypatch.setattr(search_queries, "WALKED", choose.choice([0, 10, 30_000]))
+    monkeypatch.setattr(search_queries, "LEAPT", choose.choice([0, 3, 2_000]))
+    monkeypatch.setattr(search_queries, "STRIDE", choose.choice([1, 4, 256]))
     monkeypatch.setattr(search_queries, "TESTED", choose.choice([0, 8, 20_000]))
     if seed:  # each way of finding has to find the same
         monkeypatch.setattr(search_queries, "plan", lambda *_, **__: Plan(choose.choice(list(Strategy)), 0))
     model = Model(gallery, choose, [await gallery.user() for _ in range(3)])
     for step in range(160):
         await model.happen()
+        await model.look_again()
         if step % 20 == 19:
             for _ in range(3):
                 await model.check(model.question())

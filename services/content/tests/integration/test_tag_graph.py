@@ -146,7 +146,7 @@ async def test_a_word_means_what_the_model_says(connected, private, missing, pai
     async with undone(connected):
         await build(connected, tags, private, edges, aliases)
 
-        assert await meant(connected.connection, words) == [
+        assert list(map(set, await meant(connected.connection, words))) == [
             model_of_meant(word, tags, edges, aliases) for word in words
         ]
 

@@ -104,6 +104,7 @@ def platform(site: Site) -> Plan:
             "serve",
             DATABASE_URL=site.database_url(f"genonaut_{name}"),
             OBJECT_STORE_URL=objects_url,
+            **({"REDIS_URL": site.valkey.url()} if name == "content" else {}),
         )
         for name in DATABASE_SERVICES
     ]

@@ -31,7 +31,9 @@ from genonaut.content.tag_opinions.projection import tag_opinions_projection
 from genonaut.content.tags.api import router as tags_router
 from genonaut.content.tags.api import tag_router
 from genonaut.content.tags.projection import tags_projection
+from genonaut.content.unified.api import cache_router
 from genonaut.content.unified.api import router as unified_router
+from genonaut.content.unified.warming import keep_warm
 from genonaut.content.users.api import router as users_router
 from genonaut.content.users.projection import users_projection
 from genonaut.contracts.streams import CONTENT_JOBS
@@ -54,6 +56,7 @@ service = Service(
         tag_router,
         images_router,
         unified_router,
+        cache_router,
         regular_lists,  # before the items: their words are no ids
         auto_lists,
         regular_router,
@@ -76,7 +79,7 @@ service = Service(
         recommendations_projection,
         jobs_projection,
     ],
-    background=[keep_folded, recount_now_and_then, apply_implications, sweep_images],
+    background=[keep_folded, recount_now_and_then, apply_implications, sweep_images, keep_warm],
     consumers=[Consumer.react(CONTENT_JOBS, publish), Consumer.follow(jobs_projection, batch=200)],
     checks=[
         partitions("content_items_all", "content_items", "content_items_auto"),

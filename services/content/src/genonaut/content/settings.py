@@ -22,6 +22,13 @@ class ContentSettings(ServiceSettings):
     )
     performance: Performance = Field(default=Performance(), description="Knobs of searches by tags.")
 
+    cache_warm_seconds: float = Field(
+        default=30,
+        gt=0,
+        description="Between two looks for first pages that are often asked for and not kept any more.",
+    )
+    cache_warm_pages: int = Field(default=20, ge=0, description="Of as many they are made anew.")
+
     # The second recommendation of RFC 9106 for Argon2id. A hash that was made with others is made again at sign-in.
     password_memory_kib: int = Field(
         default=64 * 1024, ge=8, le=2**22, description="What hashing a password takes. Two are hashed at the same time."

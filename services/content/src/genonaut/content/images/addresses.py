@@ -47,8 +47,7 @@ class Addresses:
         if viewer is None:
             return path
         # The same for half an hour, so that a browser that lists again has it already.
-        half = LIFETIME_SECONDS // 2
-        expires = (int(self._clock().timestamp()) // half + 2) * half
+        expires = (self.period() + 2) * (LIFETIME_SECONDS // 2)
         signature = self._signed(Rendition(sha256, size), viewer, expires)
         return f"{path}{'&' if size else '?'}expires={expires}&signature={signature}"
 
@@ -61,6 +60,10 @@ class Addresses:
         # Compared as text: base64 has spare bits, and a signature has exactly one spelling.
         ours = hmac.compare_digest(self._signed(rendition, viewer, expires), signature)
         return viewer if ours and expires > self._clock().timestamp() else None
+
+    def period(self) -> int:
+        """The number of the half hour that it is: addresses made in the same one are the same."""
+        return int(self._clock().timestamp()) // (LIFETIME_SECONDS // 2)
 
     def seconds_left(self, expires: int) -> int:
         return int(expires - self._clock().timestamp())

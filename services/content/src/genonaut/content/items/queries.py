@@ -75,7 +75,7 @@ async def one(connection: AsyncConnection, item_id: int) -> dict[str, Any]:
 async def with_tags(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """The rows with `tags`, the slugs of the tags among their `keys`, in that order."""
     tagged = [tags_among(row["keys"]) for row in rows]
-    slugs = await tags.slugs(connection, {key for keys in tagged for key in keys})
+    slugs = await tags.slugs(connection, [key for keys in tagged for key in keys])
     for row, keys in zip(rows, tagged, strict=True):
         row["tags"] = [slugs[key] for key in keys]
     return rows

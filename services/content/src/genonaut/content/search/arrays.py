@@ -52,13 +52,13 @@ def named(values: dict[str, list[int]]) -> Argument:
 
 
 async def find(
-    connection: asyncpg.Connection, term: Term, bounds: Sequence[SortKey] = (), *, indexed: bool
+    driver: asyncpg.Connection, term: Term, bounds: Sequence[SortKey] = (), *, indexed: bool
 ) -> tuple[Matches, list[Bound]]:
-    """What `segments.find` gives for the term, from the rows themselves: by the array index, or without it."""
+    """What `segments.find` finds, from the rows themselves: by the array index, or without it."""
     arguments: list[list[int]] = []
     column = "r.keys" if indexed else "(r.keys || '{}')"  # no index has what is made of a column
     met = condition(term, column, numbered(arguments))
-    rows = await connection.fetch(_ROWS.format(met=met), *arguments)
+    rows = await driver.fetch(_ROWS.format(met=met), *arguments)
     loose = [Loose((row["created_at"], row["item_id"]), None) for row in rows]
     return Matches({}, loose), [Bound(sort_key, None) for sort_key in bounds]
 

@@ -72,8 +72,6 @@ class Named:
     unwanted_tags: Sequence[Collection[int]]
     counts: Mapping[int, int] = field(default_factory=dict)
     """On how many public items each tag is, by its key."""
-    total: int = 0
-    """How many items there are, about."""
 
 
 def term_of(wanted: Wanted, named: Named) -> Term:
@@ -88,9 +86,9 @@ def term_of(wanted: Wanted, named: Named) -> Term:
     if wanted.creator_id:
         parts.append(NOTHING if named.creator is None else Has(named.creator))
     if wanted.min_quality:
-        parts.append(_quality_from(quality_step(wanted.min_quality)))
+        parts.append(quality_from(quality_step(wanted.min_quality)))
     elif wanted.rated_only:
-        parts.append(_quality_from(1))
+        parts.append(quality_from(1))
     term = every(parts)
     unwanted = _flat(named.unwanted_tags)
     return Except(term, any_of(map(Has, unwanted))) if unwanted else term
@@ -100,6 +98,14 @@ def is_whole_step(score: float) -> bool:
     """Whether keys alone tell which items have at least this quality."""
     step = quality_step(score)
     return step / QUALITY_STEPS == score and step != 1
+
+
+def quality_from(step: int) -> Term:
+    """Items in the step and above it."""
+    whole = -(-step // STEPS_IN_RANGE)
+    steps = [Has(key(Kind.QUALITY, each)) for each in range(step, whole * STEPS_IN_RANGE)]
+    ranges = [Has(key(Kind.QUALITY_RANGE, each)) for each in range(whole, QUALITY_STEPS // STEPS_IN_RANGE)]
+    return any_of([*steps, *ranges])
 
 
 def phrases(search_term: str) -> list[str]:
@@ -121,14 +127,6 @@ def _scope(scope: Scope, own: Term, public_only: bool) -> Term:
             return Except(public, own)
         case "all":
             return any_of([public, every([private, own])])
-
-
-def _quality_from(step: int) -> Term:
-    """Items in the step and above it."""
-    whole = -(-step // STEPS_IN_RANGE)
-    steps = [Has(key(Kind.QUALITY, each)) for each in range(step, whole * STEPS_IN_RANGE)]
-    ranges = [Has(key(Kind.QUALITY_RANGE, each)) for each in range(whole, QUALITY_STEPS // STEPS_IN_RANGE)]
-    return any_of([*steps, *ranges])
 
 
 def _flat(groups: Iterable[Collection[int]]) -> list[int]:

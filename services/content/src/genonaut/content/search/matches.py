@@ -129,11 +129,9 @@ class Matches:
                 for position in bits[max(0, start - before) : end - before]:
                     yield Place(block, position)
 
-    def has(self, item_id: int, place: Place | None) -> bool:
-        """Whether an item is found that is at this place, or in the tail, or both."""
-        if item_id in self._loose_ids:
-            return True
-        return place is not None and place.position in self.blocks.get(place.block, NONE)
+    def has(self, item_id: int, block: int | None, position: int) -> bool:
+        """Whether an item is found that is at this position of a block, or in the tail, or both."""
+        return (block is not None and position in self.blocks.get(block, NONE)) or item_id in self._loose_ids
 
     @cached_property
     def _loose_ids(self) -> set[int]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from genonaut.content.search.guards import touch_items, touch_names
 from genonaut.content.search.keys import (
     SOURCES,
     Kind,
@@ -24,17 +25,23 @@ from genonaut.content.search.keys import (
     without,
 )
 from genonaut.content.search.tables import search_keys, search_rows, tag_cardinality_stats
-from genonaut.contracts import Envelope
+from genonaut.contracts import Envelope, Event
 from genonaut.contracts.content import (
     ItemCreated,
     ItemDeleted,
+    ItemEdited,
     ItemMadePrivate,
     ItemMadePublic,
     ItemQualityChanged,
     ItemRetagged,
     ItemTagsImplied,
     SourceType,
+    TagAliasAdded,
+    TagAliasRemoved,
     TagCreated,
+    TagParentAdded,
+    TagParentRemoved,
+    UserProfileChanged,
     UserRegistered,
 )
 from genonaut.platform.database import driver_of
@@ -76,8 +83,14 @@ async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) ->
             last.update((tag, time) for tag in tags if tag not in last or last[tag] < time)
     driver = await driver_of(connection)
     await driver.copy_records_to_table(search_rows.name, records=rows, columns=["item_id", "created_at", "keys"])
+    touch_items(connection, *(keys for _, _, keys in rows))
     for source in SOURCES:
         await _move(connection, source, counts[source], latest[source])
+
+
+@search_projection.on(ItemEdited)
+async def _edited(connection: AsyncConnection, event: ItemEdited, _: Envelope) -> None:
+    touch_items(connection, await _present(connection, event.item_id))
 
 
 @search_projection.on(ItemRetagged)
@@ -110,8 +123,14 @@ async def _quality_changed(connection: AsyncConnection, event: ItemQualityChange
 @search_projection.on(ItemDeleted)
 async def _deleted(connection: AsyncConnection, event: ItemDeleted, envelope: Envelope) -> None:
     keys = await _present(connection, event.item_id)
+    touch_items(connection, keys)
     await connection.execute(search_rows.delete().where(search_rows.c.item_id == event.item_id))
     await _count(connection, keys, [], envelope.time)
+
+
+@search_projection.on(TagParentAdded, TagParentRemoved, TagAliasAdded, TagAliasRemoved, UserProfileChanged)
+async def _named(connection: AsyncConnection, event: Event, _: Envelope) -> None:  # noqa: ARG001 - any of them
+    touch_names(connection)
 
 
 async def _keys(connection: AsyncConnection, ids: Sequence[UUID]) -> list[int]:
@@ -138,6 +157,7 @@ async def _change(
     old = await _present(connection, item_id)
     together = dict.fromkeys([*without(old, *replaced), *added])
     new = sorted(together, key=lambda key: kind_of(key) != Kind.TAG)
+    touch_items(connection, old, new)
     if new != old:
         await connection.execute(search_rows.update().where(search_rows.c.item_id == item_id).values(keys=new))
         await _count(connection, old, new, time)

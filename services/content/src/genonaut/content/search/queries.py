@@ -2,30 +2,34 @@
 
 By time, which is how the bits are ordered, any page costs the same. By another value there are two ways: to fetch all
 that is found and sort it, when it is little, and to walk the index of that value until the page is full, when it is
-much.
+much. A page by quality far behind the first begins its walk near it, because the bits know steps of quality.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, any_, literal, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from genonaut.content.items.queries import with_phrases
 from genonaut.content.items.tables import items
-from genonaut.content.search import arrays
+from genonaut.content.search import arrays, segments
 from genonaut.content.search.arrays import condition, named
-from genonaut.content.search.domain import Named, Wanted, is_whole_step, term_of
+from genonaut.content.search.domain import Named, Wanted, is_whole_step, quality_from, term_of
+from genonaut.content.search.guards import guards_of
+from genonaut.content.search.keys import QUALITY_STEPS
 from genonaut.content.search.matches import Bound, Loose, Matches, Place, SortKey
 from genonaut.content.search.planner import Knobs, Plan, Strategy, plan, tell
-from genonaut.content.search.segments import find
-from genonaut.content.search.terms import Except, Has, Term
-from genonaut.content.tags.queries import meant
+from genonaut.content.search.segments import Block, all_blocks
+from genonaut.content.search.terms import Except, Has, Term, every
+from genonaut.content.tags.queries import FoundTag, meant
 from genonaut.platform.database import driver_of
 from genonaut.platform.http.cursors import Position
 from genonaut.platform.http.lists import ListQuery, Page, fetch_page
@@ -33,9 +37,28 @@ from genonaut.platform.http.lists import ListQuery, Page, fetch_page
 GATHERED = 3_000
 """As many items are fetched and sorted rather than looked for in the order of a value."""
 WALKED = 30_000
-"""After so many rows without a full page it is better to fetch and sort what is found, however much that is."""
+"""After so many rows without a full page, or as many as are found when that is more, these are fetched and sorted."""
+STRIDE = 256
+"""As many rows are walked at first, then twice as many each time, up to 32 times."""
+LEAPT = 2_000
+"""More than so many are not walked past, where the bits of quality can tell how many there are."""
 TESTED = 20_000
 """As many items are tested one by one for what no key says."""
+KEPT_KEYS = 200_000
+"""The keys of as many tags and users are remembered."""
+
+
+class _Snapshot(NamedTuple):
+    """What everything is read from."""
+
+    connection: AsyncConnection
+    driver: asyncpg.Connection
+    blocks: Sequence[Block]
+
+    @classmethod
+    async def of(cls, connection: AsyncConnection) -> "_Snapshot":
+        blocks = await all_blocks(connection)
+        return cls(connection, await driver_of(connection), blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,91 +77,133 @@ async def page(
 
     The guarantees are those of `fetch_page`. `connection` reads one snapshot.
     """
-    search = await _search(connection, wanted, knobs)
-    driver = await driver_of(connection)
-    by_time = query.sort == "created_at"
-    bounds: list[SortKey] = [(search.since, 0)] if search.since else []
-    if by_time and query.start is not None:
-        bounds.append(_beside(query, query.start))
-    matches, places = await _found(driver, search, bounds, knobs)
-    if search.since:
-        matches = matches.from_(places.pop(0))
-    if search.conditions and len(matches) > TESTED:
-        return await fetch_page(connection, _scanned(statement, search), query)
-    if search.conditions or (not by_time and len(matches) <= GATHERED):
-        gathered = statement.where(_among(await _ids(driver, matches.between(0, len(matches)))))
-        return await fetch_page(connection, gathered.where(*search.conditions), query)
-    if by_time:
-        return await _by_time(connection, matches, query, statement, places[0] if places else None)
-    return await _walked(connection, matches, query, statement)
+    page, _ = await page_and_counts(connection, wanted, query, statement, knobs=knobs, counted=())
+    return page
 
 
-async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> list[int]:
+async def page_and_counts(
+    connection: AsyncConnection,
+    wanted: Wanted,
+    query: ListQuery,
+    statement: Select[Any],
+    *,
+    knobs: Knobs,
+    counted: Sequence[Wanted],
+) -> tuple[Page, Sequence[int]]:
+    """`page` and `counts` of the same moment."""
+    snapshot = await _Snapshot.of(connection)
+    page = await _page(snapshot, await _search(snapshot, wanted, knobs), query, statement, knobs)
+    return page, await _counts(snapshot, counted)
+
+
+async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> Sequence[int]:
     """How many items there are of each, as far as keys tell. `connection` reads one snapshot."""
-    terms = [term_of(each, await _named(connection, each)) for each in wanted]
-    found, _ = await find(await driver_of(connection), terms)
-    return [len(matches) for matches in found]
+    return await _counts(await _Snapshot.of(connection), wanted)
+
+
+async def guards(connection: AsyncConnection, wanted: Wanted) -> Collection[str] | None:
+    """What the list of what is wanted depends on, as `guards_of` says."""
+    return guards_of(wanted, await _named(connection, wanted))
 
 
 async def with_one_tag_and_not_the_other(
     connection: AsyncConnection, tag_id: UUID, other_id: UUID, *, most: int
 ) -> list[int]:
     """Items with the one and without the other, the latest `most` of them, whoever sees them."""
-    rows = await connection.execute(_KEYS, {"ids": [tag_id, other_id]})
-    keys = {row.id: row.key for row in rows}
-    driver = await driver_of(connection)
-    (matches,), _ = await find(driver, [Except(Has(keys[tag_id]), Has(keys[other_id]))])
-    return await _ids(driver, matches.between(max(0, len(matches) - most), len(matches)))
+    keys = await _keys(connection, {tag_id, other_id})
+    return await latest(connection, [Except(Has(keys[tag_id]), Has(keys[other_id]))], most=most)
 
 
 async def latest(connection: AsyncConnection, terms: Sequence[Term], *, most: int) -> list[int]:
     """The latest `most` items that each of the terms finds, whoever sees them. `connection` reads one snapshot."""
     if not terms:
         return []
-    driver = await driver_of(connection)
-    found, _ = await find(driver, terms)
+    snapshot = await _Snapshot.of(connection)
+    found = [(await segments.find(snapshot.driver, snapshot.blocks, term))[0] for term in terms]
     chosen = {place for each in found for place in each.between(max(0, len(each) - most), len(each))}
-    return await _ids(driver, list(chosen))
+    return await _ids(snapshot.driver, list(chosen))
+
+
+async def _counts(snapshot: _Snapshot, wanted: Sequence[Wanted]) -> Sequence[int]:
+    terms = [term_of(each, await _named(snapshot.connection, each)) for each in wanted]
+    return await segments.count(snapshot.driver, snapshot.blocks, terms)
+
+
+async def _page(snapshot: _Snapshot, search: _Search, query: ListQuery, statement: Select[Any], knobs: Knobs) -> Page:
+    connection = snapshot.connection
+    by_time = query.sort == "created_at"
+    bounds: list[SortKey] = [(search.since, 0)] if search.since else []
+    if by_time and query.start is not None:
+        bounds.append(_beside(query, query.start))
+    matches, places = await _found(snapshot, search, bounds, knobs)
+    if search.since:
+        matches = matches.from_(places.pop(0))
+    if search.conditions and len(matches) > TESTED:
+        return await fetch_page(connection, _scanned(statement, search), query)
+    # A cursor that knows of nothing ahead of it was written when all was fetched, and so is this page.
+    counted = query.start is not None and query.start.ahead is None
+    if search.conditions or (not by_time and (counted or len(matches) <= GATHERED)):
+        ids = await _ids(snapshot.driver, matches.between(0, len(matches)))
+        return await fetch_page(connection, statement.where(_among(ids), *search.conditions), query)
+    if by_time:
+        return await _by_time(connection, matches, query, statement, places[0] if places else None)
+    return await _walked(snapshot, search, matches, query, statement)
 
 
 async def _found(
-    driver: asyncpg.Connection, search: _Search, bounds: Sequence[SortKey], knobs: Knobs
+    snapshot: _Snapshot, search: _Search, bounds: Sequence[SortKey], knobs: Knobs
 ) -> tuple[Matches, list[Bound]]:
     began = time.perf_counter()
     if search.plan.strategy is Strategy.SEGMENTS:
-        (matches,), places = await find(driver, [search.term], bounds)
+        matches, places = await segments.find(snapshot.driver, snapshot.blocks, search.term, bounds)
     else:
         indexed = search.plan.strategy is Strategy.ARRAY_GIN
-        matches, places = await arrays.find(driver, search.term, bounds, indexed=indexed)
+        matches, places = await arrays.find(snapshot.driver, search.term, bounds, indexed=indexed)
     tell(search.plan, found=len(matches), seconds=time.perf_counter() - began, telemetry=knobs.telemetry)
     return matches, places
 
 
-async def _search(connection: AsyncConnection, wanted: Wanted, knobs: Knobs) -> _Search:
-    named = await _named(connection, wanted)
+async def _search(snapshot: _Snapshot, wanted: Wanted, knobs: Knobs) -> _Search:
+    named = await _named(snapshot.connection, wanted)
     conditions = list(with_phrases(wanted.phrases))
     if wanted.metadata:
         conditions.append(items.c.item_metadata.contains(wanted.metadata))
     if wanted.min_quality is not None and not is_whole_step(wanted.min_quality):
         conditions.append(items.c.quality_score >= wanted.min_quality)
-    way = plan(named.tags, named.counts, every=wanted.every_tag, total=named.total, knobs=knobs)
+    total = sum(block.positions for block in snapshot.blocks)
+    way = plan(named.tags, named.counts, every=wanted.every_tag, total=total, knobs=knobs)
     return _Search(term=term_of(wanted, named), plan=way, conditions=conditions, since=wanted.since)
 
 
 async def _named(connection: AsyncConnection, wanted: Wanted) -> Named:
     meanings = await meant(connection, [*wanted.tags, *wanted.unwanted_tags])
-    tags, unwanted = meanings[: len(wanted.tags)], meanings[len(wanted.tags) :]
-    ids = {id_ for group in [*tags, *unwanted] for id_ in group} | {wanted.viewer, wanted.creator_id}
-    rows = (await connection.execute(_KEYS, {"ids": [id_ for id_ in ids if id_]})).all()
-    keys: dict[UUID | None, int] = {row.id: row.key for row in rows}
+    keys = await _keys(connection, {id_ for id_ in (wanted.viewer, wanted.creator_id) if id_})
+
+    def with_keys(groups: Sequence[Mapping[UUID, FoundTag]]) -> list[list[int]]:
+        return [[tag.key for tag in group.values() if tag.key is not None] for group in groups]
+
     return Named(
-        viewer=keys.get(wanted.viewer),
-        creator=keys.get(wanted.creator_id),
-        tags=[[keys[tag_id] for tag_id in group if tag_id in keys] for group in tags],
-        unwanted_tags=[[keys[tag_id] for tag_id in group if tag_id in keys] for group in unwanted],
-        counts={row.key: row.cardinality for row in rows},
-        total=rows[0].total if rows else 0,
+        viewer=keys.get(wanted.viewer) if wanted.viewer else None,
+        creator=keys.get(wanted.creator_id) if wanted.creator_id else None,
+        tags=with_keys(meanings[: len(wanted.tags)]),
+        unwanted_tags=with_keys(meanings[len(wanted.tags) :]),
+        counts={tag.key: tag.cardinality for group in meanings for tag in group.values() if tag.key is not None},
     )
+
+
+async def _keys(connection: AsyncConnection, ids: AbstractSet[UUID]) -> Mapping[UUID, int]:
+    """The keys of those of the tags and users that have one, among others."""
+    known = _known.setdefault(connection.engine, {})
+    if missing := [id_ for id_ in ids if id_ not in known]:
+        if len(known) > KEPT_KEYS:
+            known, missing = {}, list(ids)  # a new one: whoever has the old one goes on with it
+            _known[connection.engine] = known
+        known.update((row.id, row.key) for row in await connection.execute(_KEYS, {"ids": missing}))
+    return known
+
+
+_known: WeakKeyDictionary[AsyncEngine, dict[UUID, int]] = WeakKeyDictionary()
+"""Tags and users keep their keys for ever, so they may be remembered."""
 
 
 def _beside(query: ListQuery, start: Position) -> SortKey:
@@ -158,8 +223,8 @@ async def _by_time(
     size = min(query.size, ahead) if query.backward else min(query.size, max(0, total - skip))
     first = total - skip - size if query.descending else skip
     chosen = matches.between(first, first + size)
-    ids = await _ids(await driver_of(connection), chosen[::-1] if query.descending else chosen)
-    rows = await _rows(connection, statement, ids)
+    rows = await _rows_at(connection, statement, chosen)
+    rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=query.descending)
     return query.paged(
         rows,
         [(row["created_at"], row["id"]) for row in rows],
@@ -170,24 +235,28 @@ async def _by_time(
     )
 
 
-async def _walked(connection: AsyncConnection, matches: Matches, query: ListQuery, statement: Select[Any]) -> Page:
+async def _walked(
+    snapshot: _Snapshot, search: _Search, matches: Matches, query: ListQuery, statement: Select[Any]
+) -> Page:
     """By a value that the bits are not ordered by."""
-    driver = await driver_of(connection)
     total, start = len(matches), query.start
     ahead = total
     if start is not None and start.ahead is not None:  # as it was when the cursor was written
         ahead = min(total, start.ahead if query.backward else max(0, total - start.ahead))
     skip = query.skipped(total, ahead)
     passed = 0 if start is not None or query.backward else skip
-    found = await _walk(driver, matches, query, passed + query.size + 1)
+    place = None if start is None else (start.value, start.key)
+    if passed > LEAPT and query.sort == "quality_score" and search.since is None:
+        place, leapt = await _leap(snapshot, search.term, query, total, passed)
+        passed -= leapt
+    found = await _walk(snapshot.driver, matches, query, place, passed + query.size + 1)
     if found is None:
-        gathered = statement.where(_among(await _ids(driver, matches.between(0, total))))
-        return await fetch_page(connection, gathered, query)
+        found = await _sorted(snapshot.driver, matches, query, place, passed + query.size + 1)
     chosen = found[passed : passed + query.size]
     more = len(found) > passed + query.size
     if query.backward:
         chosen.reverse()
-    rows = await _rows(connection, statement, [item_id for item_id, _ in chosen])
+    rows = await _rows(snapshot.connection, statement, [item_id for item_id, _ in chosen])
     return query.paged(
         rows,
         [(value, item_id) for item_id, value in chosen],
@@ -199,29 +268,62 @@ async def _walked(connection: AsyncConnection, matches: Matches, query: ListQuer
     )
 
 
+async def _leap(
+    snapshot: _Snapshot, term: Term, query: ListQuery, total: int, passed: int
+) -> tuple[tuple[Any, int] | None, int]:
+    """A place in the order of quality with up to `passed` of what is found before it, and how many: nearly all, often.
+
+    The bits of steps of quality tell how many are found from each step on. It takes some round trips.
+    """
+    place, leapt = None, 0
+    near, far = (QUALITY_STEPS, 1) if query.descending else (1, QUALITY_STEPS)
+    while abs(far - near) > 1:
+        step = (near + far) // 2
+        (above,) = await segments.count(snapshot.driver, snapshot.blocks, [every([term, quality_from(step)])])
+        before = above if query.descending else total - above
+        if before > passed:
+            far = step
+        else:  # ids are above 0: the place is right before, or right behind, all that have this quality
+            near, leapt, place = step, before, (step / QUALITY_STEPS, 0)
+    return place, leapt
+
+
 async def _walk(
-    driver: asyncpg.Connection, matches: Matches, query: ListQuery, wanted: int
+    driver: asyncpg.Connection, matches: Matches, query: ListQuery, place: tuple[Any, int] | None, wanted: int
 ) -> list[tuple[int, Any]] | None:
-    """Ids and sort values of the first `wanted` that are found in walking order. None when it takes too long."""
-    falling = query.descending is not query.backward
-    order, compare = ("DESC", "<") if falling else ("ASC", ">")
+    """Ids and sort values of the first `wanted` that are found beyond the place. None when it takes too long."""
     found: list[tuple[int, Any]] = []
-    table, key = ("item_popularity", "item_id") if query.sort == "popularity" else (items.name, "id")
-    place = None if query.start is None else (query.start.value, query.start.key)
-    walked, chunk = 0, 256
-    while walked < WALKED + 2 * wanted:
-        beyond = "" if place is None else f"WHERE ({query.sort}, {key}) {compare} ($2, $3)"
-        statement = _WALK.format(table=table, key=key, column=query.sort, order=order, beyond=beyond)
-        rows = await driver.fetch(statement, chunk, *(place or ()))
+    walked, chunk = 0, STRIDE
+    while walked < max(WALKED, len(matches)):
+        beyond = "" if place is None else "WHERE ({column}, {key}) {compare} ($2, $3)"
+        rows = await driver.fetch(_in_order(_WALK, query, beyond), chunk, *(place or ()))
         for item_id, value, block, position in rows:
-            if matches.has(item_id, None if block is None else Place(block, position)):
+            if matches.has(item_id, block, position):
                 found.append((item_id, value))
                 if len(found) == wanted:
                     return found
         if len(rows) < chunk:
             return found
-        walked, place, chunk = walked + chunk, (rows[-1]["value"], rows[-1]["id"]), min(chunk * 2, 8192)
+        walked, place, chunk = walked + chunk, (rows[-1]["value"], rows[-1]["id"]), min(chunk * 2, STRIDE * 32)
     return None
+
+
+async def _sorted(
+    driver: asyncpg.Connection, matches: Matches, query: ListQuery, place: tuple[Any, int] | None, wanted: int
+) -> list[tuple[int, Any]]:
+    """As `_walk`, out of all that is found."""
+    beyond = "" if place is None else "AND ({column}, {key}) {compare} ($3, $4)"
+    ids = await _ids(driver, matches.between(0, len(matches)))
+    rows = await driver.fetch(_in_order(_SORTED, query, beyond), ids, wanted, *(place or ()))
+    return [(item_id, value) for item_id, value in rows]
+
+
+def _in_order(statement: str, query: ListQuery, beyond: str) -> str:
+    """The statement for the sort value and the walking order of the query, from what comes `beyond` a place."""
+    table, key = ("item_popularity", "item_id") if query.sort == "popularity" else (items.name, "id")
+    order, compare = ("DESC", "<") if query.descending is not query.backward else ("ASC", ">")
+    beyond = beyond.format(column=query.sort, key=key, compare=compare)
+    return statement.format(table=table, key=key, column=query.sort, order=order, beyond=beyond)
 
 
 async def _ids(driver: asyncpg.Connection, chosen: Sequence[Place | Loose]) -> list[int]:
@@ -230,6 +332,19 @@ async def _ids(driver: asyncpg.Connection, chosen: Sequence[Place | Loose]) -> l
     stored = await driver.fetch(_ITEMS, [place.block for place in places], [place.position for place in places])
     at = {(block, position): item_id for block, position, item_id in stored}
     return [each.item_id if isinstance(each, Loose) else at[each.block, each.position] for each in chosen]
+
+
+async def _rows_at(
+    connection: AsyncConnection, statement: Select[Any], chosen: Sequence[Place | Loose]
+) -> list[dict[str, Any]]:
+    """The rows of the items at these places, in any order."""
+    places = [each for each in chosen if isinstance(each, Place)]
+    at = {
+        "blocks": [place.block for place in places],
+        "positions": [place.position for place in places],
+        "loose": [each.item_id for each in chosen if isinstance(each, Loose)],
+    }
+    return [dict(row) for row in (await connection.execute(statement.where(_AT), at)).mappings()]
 
 
 async def _rows(connection: AsyncConnection, statement: Select[Any], ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -249,12 +364,12 @@ def _scanned(statement: Select[Any], search: _Search) -> Select[Any]:
     return statement.where(items.c.created_at >= search.since) if search.since else statement
 
 
-_KEYS = text("""
-SELECT k.id, k.key,
-       (SELECT coalesce(sum(s.cardinality), 0)::bigint
-        FROM tag_cardinality_stats s WHERE s.tag_id = k.id) AS cardinality,
-       (SELECT coalesce(sum(b.next_position), 0) FROM search_blocks b) AS total
-FROM search_keys k WHERE k.id = ANY(CAST(:ids AS uuid[]))
+_KEYS = text("SELECT id, key FROM search_keys WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+_AT = text(f"""
+{items.name}.id = ANY (CAST(:loose AS bigint[]) || ARRAY(
+    SELECT p.item_id FROM unnest(CAST(:blocks AS int[]), CAST(:positions AS int[])) AS w (block, position)
+    JOIN search_positions p ON p.block = w.block AND p.position = w.position))
 """)
 
 _ITEMS = """
@@ -263,9 +378,15 @@ FROM unnest($1::int[], $2::int[]) AS w (block, position)
 JOIN search_positions p ON p.block = w.block AND p.position = w.position
 """
 
+# OFFSET 0, or all positions may be read for the sake of some thousand.
 _WALK = """
 SELECT i.id, i.{column} AS value, p.block, p.position
 FROM (SELECT {key} AS id, {column} FROM {table} {beyond} ORDER BY {column} {order}, {key} {order} LIMIT $1) i
-LEFT JOIN search_positions p ON p.item_id = i.id
+LEFT JOIN LATERAL (SELECT block, position FROM search_positions WHERE item_id = i.id OFFSET 0) p ON true
 ORDER BY i.{column} {order}, i.id {order}
+"""
+
+_SORTED = """
+SELECT {key}, {column} FROM {table} WHERE {key} = ANY($1::bigint[]) {beyond}
+ORDER BY {column} {order}, {key} {order} LIMIT $2
 """

@@ -8,10 +8,13 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 from pyroaring import BitMap
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.search.arrays import condition, numbered
 from genonaut.content.search.matches import BEHIND, NONE, Bound, Loose, Matches, Place, SortKey, evaluated
@@ -24,8 +27,20 @@ CACHE_BYTES = 96 * 1024 * 1024
 class Block:
     number: int
     version: UUID
-    first: SortKey
-    last: SortKey
+    first_at: datetime
+    first_id: int
+    last_at: datetime
+    last_id: int
+    positions: int
+    """Below this one; some are holes."""
+
+    @property
+    def first(self) -> SortKey:
+        return self.first_at, self.first_id
+
+    @property
+    def last(self) -> SortKey:
+        return self.last_at, self.last_id
 
 
 class SegmentCache:
@@ -58,40 +73,57 @@ _OVERHEAD = 300
 cache = SegmentCache(CACHE_BYTES)
 
 
+async def all_blocks(connection: AsyncConnection) -> Sequence[Block]:
+    """Every block, earliest first. What is read of them has to be read in the same snapshot."""
+    return [Block(*row) for row in await connection.execute(_BLOCKS)]
+
+
 async def find(
-    connection: asyncpg.Connection, terms: Sequence[Term], bounds: Sequence[SortKey] = ()
-) -> tuple[list[Matches], list[Bound]]:
-    """What each of the terms finds, and where the bounds stand in it. `connection` reads one snapshot."""
-    blocks = [
-        Block(number, version, (first_at, first_id), (last_at, last_id))
-        for number, version, first_at, first_id, last_at, last_id in await connection.fetch(_BLOCKS)
-    ]
+    driver: asyncpg.Connection, blocks: Sequence[Block], term: Term, bounds: Sequence[SortKey] = ()
+) -> tuple[Matches, list[Bound]]:
+    """What the term finds, and where the bounds stand in it."""
     arguments: list[list[int]] = []
-    met = [condition(term, "keys", numbered(arguments)) for term in terms]
-    tail = await connection.fetch(_TAIL.format(found=", ".join(met), or_found=" OR ".join(met)), *arguments)
-    segments = await _segments(connection, blocks, {key for term in terms for key in keys_of(term)})
+    tail = await driver.fetch(_TAIL.format(met=condition(term, "keys", numbered(arguments))), *arguments)
+    segments = await _segments(driver, blocks, keys_of(term))
     outdated: dict[int, list[int]] = {}
     for _, _, number, position, _ in tail:
         if number is not None:
             outdated.setdefault(number, []).append(position)
-    masks = {number: BitMap(positions) for number, positions in outdated.items()}
-    tail.sort(key=lambda row: (row["created_at"], row["item_id"]))
-    unplaced = [(row["created_at"], row["item_id"]) for row in tail if row["block"] is None]
-    places = iter(await _places(connection, blocks, [*unplaced, *bounds]))
+    bits = {block.number: evaluated(term, segments[block.number]) for block in blocks}
+    bits |= {number: bits[number] - BitMap(positions) for number, positions in outdated.items()}
+    found = sorted((row["created_at"], row["item_id"], row["block"], row["position"]) for row in tail if row["found"])
+    unplaced = [(created_at, item_id) for created_at, item_id, number, _ in found if number is None]
+    places = iter(await _places(driver, blocks, [*unplaced, *bounds]))
     loose = [
         Loose((created_at, item_id), next(places) if number is None else Place(number, position))
-        for item_id, created_at, number, position, _ in tail
+        for created_at, item_id, number, position in found
     ]
-    found = []
+    return Matches(bits, loose), [Bound(key, place) for key, place in zip(bounds, places, strict=True)]
+
+
+async def count(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequence[Term]) -> Sequence[int]:
+    """How many items each of the terms finds."""
+    if not terms:
+        return []
+    arguments: list[list[int]] = []
+    met = [condition(term, "keys", numbered(arguments)) for term in terms]
+    filtered = [f"count(*) FILTER (WHERE {each})" for each in met]
+    counts: list[int]
+    *counts, numbers, positions = await driver.fetchrow(_COUNTED.format(counts=", ".join(filtered)), *arguments)
+    outdated: dict[int, BitMap] = {}
+    for number, position in zip(numbers or (), positions or (), strict=True):
+        outdated.setdefault(number, BitMap()).add(position)
+    segments = await _segments(driver, blocks, {key for term in terms for key in keys_of(term)})
     for index, term in enumerate(terms):
-        bits = {block.number: evaluated(term, segments[block.number]) for block in blocks}
-        bits |= {number: bits[number] - mask for number, mask in masks.items()}
-        found.append(Matches(bits, [each for each, row in zip(loose, tail, strict=True) if row["found"][index]]))
-    return found, [Bound(key, place) for key, place in zip(bounds, places, strict=True)]
+        for block in blocks:
+            bits = evaluated(term, segments[block.number])
+            gone = outdated.get(block.number, NONE)
+            counts[index] += len(bits) - bits.intersection_cardinality(gone)
+    return counts
 
 
 async def _segments(
-    connection: asyncpg.Connection, blocks: Sequence[Block], keys: Iterable[int]
+    driver: asyncpg.Connection, blocks: Sequence[Block], keys: Iterable[int]
 ) -> Mapping[int, Mapping[int, BitMap]]:
     """The bits of the keys by block. A key that does not occur in one is not there, or has no bits."""
     read: dict[int, dict[int, BitMap]] = {}
@@ -106,7 +138,7 @@ async def _segments(
                 bits[key] = kept
     if missing:
         numbers, wanted = [block.number for block, _ in missing], [key for _, key in missing]
-        stored = {(row["block"], row["key"]): row["bits"] for row in await connection.fetch(_SEGMENTS, numbers, wanted)}
+        stored = {(row["block"], row["key"]): row["bits"] for row in await driver.fetch(_SEGMENTS, numbers, wanted)}
         for block, key in missing:
             data = stored.get((block.number, key))
             read[block.number][key] = fresh = BitMap.deserialize(data) if data else NONE
@@ -115,7 +147,7 @@ async def _segments(
 
 
 async def _places(
-    connection: asyncpg.Connection, blocks: Sequence[Block], sort_keys: Sequence[SortKey]
+    driver: asyncpg.Connection, blocks: Sequence[Block], sort_keys: Sequence[SortKey]
 ) -> list[Place | None]:
     """The last place in a block before each of the sort keys."""
     firsts = [block.first for block in blocks]
@@ -128,7 +160,7 @@ async def _places(
         if earlier and sort_key <= blocks[earlier - 1].last:
             inside.append((index, blocks[earlier - 1], sort_key))
     if inside:
-        rows = await connection.fetch(
+        rows = await driver.fetch(
             _POSITIONS,
             [block.number for _, block, _ in inside],
             [block.first[0] for _, block, _ in inside],
@@ -141,13 +173,22 @@ async def _places(
     return places
 
 
-_BLOCKS = """
-SELECT block, version, first_at, first_id, last_at, last_id FROM search_blocks ORDER BY first_at, first_id
+_BLOCKS = text("""
+SELECT block, version, first_at, first_id, last_at, last_id, next_position FROM search_blocks
+ORDER BY first_at, first_id
+""")
+
+# OFFSET 0, or what is asked of the keys would be asked twice of each row.
+_TAIL = """
+SELECT item_id, created_at, block, position, found
+FROM (SELECT item_id, created_at, block, position, {met} AS found FROM search_tail OFFSET 0) t
+WHERE found OR block IS NOT NULL
 """
 
-_TAIL = """
-SELECT item_id, created_at, block, position, ARRAY[{found}] AS found FROM search_tail
-WHERE block IS NOT NULL OR {or_found}
+_COUNTED = """
+SELECT {counts}, array_agg(block) FILTER (WHERE block IS NOT NULL),
+       array_agg(position) FILTER (WHERE block IS NOT NULL)
+FROM search_tail
 """
 
 _SEGMENTS = """

@@ -12,6 +12,7 @@ from genonaut.content.search import folding
 from genonaut.content.search.checks import Drift, Progress, drift, mend
 from genonaut.content.search.folding import Folded
 from genonaut.platform.database import Database
+from genonaut.platform.guards import drop_everything
 from genonaut.platform.metrics import REGISTRY
 from genonaut.platform.service import Runtime
 
@@ -66,8 +67,11 @@ async def recount(database: Database, *, repair: bool = True, progress: Progress
             counts = {f"{key}/{source}": off for (key, source), off in list(found.counts.items())[:20]}
             log.error("search.drift", blocks=found.blocks, lost=found.lost, tags=len(found.counts), some=counts)
         if found and repair:
-            async with connection.transaction():
-                await mend(connection, found)
+            try:
+                async with connection.transaction():
+                    await mend(connection, found)
+            finally:
+                await drop_everything(database)
     return found
 
 

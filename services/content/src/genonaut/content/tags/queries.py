@@ -1,7 +1,6 @@
 """Tags, read. Private ones are for nobody here, except in what resolves the words of items and of filters."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,6 +27,14 @@ class Meaning:
     """None when there is no such tag."""
 
 
+@dataclass(frozen=True)
+class FoundTag:
+    key: int | None
+    """None while search is rebuilt and has not come to it."""
+    cardinality: int
+    """How many public items have it."""
+
+
 async def meanings(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UUID, Meaning]:
     """What each of the ids stands for."""
     wanted = list(tag_ids)
@@ -43,24 +50,24 @@ async def known(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> dict[UU
     return {tag_id: meaning.is_private for tag_id, meaning in found.items() if meaning.is_private is not None}
 
 
-async def meant(connection: AsyncConnection, words: Sequence[str]) -> list[frozenset[UUID]]:
-    """For each word of a filter, the tags that satisfy it; none for a word that means nothing.
+async def meant(connection: AsyncConnection, words: Sequence[str]) -> list[dict[UUID, FoundTag]]:
+    """For each word of a filter, the tags that satisfy it by their ids; none for a word that means nothing.
 
     A word is an id, a slug or an alias. A tag and those that aliases make the same with it satisfy each other's words;
     `~descendants` behind a word adds everything below. Private tags are among them: items decide who sees them.
     """
     read = [FilterWord.of(word) for word in words]
     asked = [(number, word) for number, word in enumerate(read) if word]
-    found: list[set[UUID]] = [set() for _ in words]
+    found: list[dict[UUID, FoundTag]] = [{} for _ in words]
     if asked:
         columns = {
             "numbers": [number for number, _ in asked],
             "tag_ids": [word.tag_id for _, word in asked],
             "below": [word.descendants for _, word in asked],
         }
-        for row in await connection.execute(text(_MEANT), columns):
-            found[row.number].add(row.tag_id)
-    return [frozenset(one) for one in found]
+        for row in await connection.execute(_MEANT, columns):
+            found[row.number][row.tag_id] = FoundTag(row.key, row.cardinality)
+    return found
 
 
 async def implied(connection: AsyncConnection, tag_ids: Sequence[UUID]) -> list[ImpliedTag]:
@@ -86,14 +93,13 @@ async def slugs_by_id(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> d
     return {row.id: row.slug for row in rows}
 
 
-async def slugs(connection: AsyncConnection, keys: AbstractSet[int]) -> Mapping[int, str]:
+async def slugs(connection: AsyncConnection, keys: Collection[int]) -> Mapping[int, str]:
     """The slugs of tags by their keys, among others."""
     known = _slugs.setdefault(connection.engine, {})
-    missing = {key for key in keys if key not in known}
-    if missing:
+    if missing := {key for key in keys if key not in known}:
         if len(known) > KEPT_SLUGS:
-            known.clear()
-            missing = set(keys)
+            known, missing = {}, set(keys)  # a new one: whoever has the old one goes on with it
+            _slugs[connection.engine] = known
         known.update((row.key, row.slug) for row in await connection.execute(_SLUGS, {"keys": list(missing)}))
     return known
 
@@ -244,7 +250,7 @@ LEFT JOIN tags t ON t.id = coalesce(a.tag_id, asked.id)
 # makes the same with others, which are elsewhere in the hierarchy: those are entries, too. The id of an alias that is
 # no tag is on the way between two that are. How many entries there will be is a guess of thousands to the planner, who
 # would read all tags and the whole closure for one: the last two subqueries are such that it goes by index.
-_MEANT = """
+_MEANT = text("""
 WITH RECURSIVE entry (number, below, tag_id) AS (
     SELECT * FROM unnest(CAST(:numbers AS int[]), CAST(:below AS bool[]), CAST(:tag_ids AS uuid[]))
     UNION
@@ -261,14 +267,20 @@ WITH RECURSIVE entry (number, below, tag_id) AS (
         SELECT a.tag_id FROM tag_aliases a WHERE a.alias_id = reached.tag_id
     ) same
 )
-SELECT number, tag_id FROM entry WHERE (SELECT true FROM tags WHERE id = entry.tag_id)
-UNION
-SELECT entry.number, under.descendant_id
-FROM entry
-CROSS JOIN LATERAL (
-    SELECT descendant_id FROM tag_closure WHERE entry.below AND ancestor_id = entry.tag_id OFFSET 0
-) under
-"""
+SELECT m.number, m.tag_id, k.key,
+       (SELECT coalesce(sum(s.cardinality), 0)::bigint
+        FROM tag_cardinality_stats s WHERE s.tag_id = m.tag_id) AS cardinality
+FROM (
+    SELECT number, tag_id FROM entry WHERE (SELECT true FROM tags WHERE id = entry.tag_id)
+    UNION
+    SELECT entry.number, under.descendant_id
+    FROM entry
+    CROSS JOIN LATERAL (
+        SELECT descendant_id FROM tag_closure WHERE entry.below AND ancestor_id = entry.tag_id OFFSET 0
+    ) under
+) m
+LEFT JOIN search_keys k ON k.id = m.tag_id
+""")
 
 _IMPLIED = """
 WITH RECURSIVE direct (tag_id, place) AS (

@@ -3,23 +3,24 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Response
 
-from genonaut.content.images.addresses import AddressesDep
-from genonaut.content.items.queries import SORTS, with_tags
+from genonaut.content.items.queries import SORTS
 from genonaut.content.items.tables import items
-from genonaut.content.search import queries as search
 from genonaut.content.search.domain import Scope, Wanted
 from genonaut.content.search.schemas import Viewer, filters
-from genonaut.content.unified import queries
+from genonaut.content.unified import pages, queries
 from genonaut.content.unified.domain import UnknownWordError, ViewerNeededError, scopes
-from genonaut.content.unified.schemas import UnifiedItem, UnifiedList, UnifiedStats
-from genonaut.platform.http.errors import BadRequestError
+from genonaut.content.unified.pages import Asked
+from genonaut.content.unified.schemas import UnifiedList, UnifiedStats
+from genonaut.platform.http.actions import Done
+from genonaut.platform.http.errors import BadRequestError, UnavailableError
 from genonaut.platform.http.lists import ListQuery, list_query
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import RuntimeDep
 
 router = Router(prefix="/api/v1/content", tags=["content"])
+cache_router = Router(prefix="/api/v1/admin/cache", tags=["admin"])
 
 Listed = Annotated[ListQuery, Depends(list_query(SORTS, key=items.c.id, page_size=10))]
 
@@ -55,26 +56,26 @@ async def _scopes(
         raise BadRequestError(str(error), error_code="INVALID_CONTENT_FILTER") from None
 
 
-@router.get("/unified", responses={400: {"description": "An unknown filter word, or a cursor of another list"}})
+@router.get(
+    "/unified",
+    response_model=UnifiedList,
+    responses={400: {"description": "An unknown filter word, or a cursor of another list"}},
+)
 async def unified_content(
     query: Listed,
     scopes: Annotated[frozenset[Scope], Depends(_scopes)],
     wanted: Annotated[Wanted, Depends(filters)],
     runtime: RuntimeDep,
-    addresses: AddressesDep,
-) -> UnifiedList:
+    *,
+    cache_bypass: Annotated[bool, Query(description="Read it from the database, whatever is kept.")] = False,
+) -> Response:
     """Regular and automatic items in one list, newest first.
 
     All sixteen combinations of own or others' and regular or automatic are possible. `stats` counts everything there
-    is for this viewer.
+    is for this viewer. The header X-Cache says whether the page was kept: hit, miss or bypass.
     """
-    async with runtime.database.reading() as connection:
-        page = await search.page(
-            connection, replace(wanted, scopes=scopes), query, queries.unified(), knobs=runtime.settings.knobs
-        )
-        rows = await with_tags(connection, page.rows)
-        stats = await queries.counts(connection, wanted.viewer)
-    return UnifiedList.of(page, [UnifiedItem.of(row, addresses) for row in rows], stats=UnifiedStats(**stats))
+    body = await pages.body(runtime, Asked(replace(wanted, scopes=scopes), query), bypass=cache_bypass)
+    return Response(body.json, media_type="application/json", headers={"X-Cache": body.cache})
 
 
 @router.get("/stats/unified")
@@ -82,3 +83,15 @@ async def unified_stats(runtime: RuntimeDep, viewer: Viewer = None) -> UnifiedSt
     """How many items there are by source, of this user and of all others."""
     async with runtime.database.reading() as connection:
         return UnifiedStats(**await queries.counts(connection, viewer))
+
+
+@cache_router.post("/clear", responses={503: {"description": "The cache does not answer; it is cleared when it does"}})
+async def clear_cache(runtime: RuntimeDep) -> Done:
+    """Forgets all pages that are kept."""
+    if runtime.cache is None:
+        return Done(message="There is no cache: the service has no REDIS_URL")
+    try:
+        await runtime.cache.clear()
+    except ConnectionError as error:
+        raise UnavailableError(str(error)) from None
+    return Done(message="Nothing is kept any more")

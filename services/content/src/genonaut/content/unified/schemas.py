@@ -29,7 +29,7 @@ class UnifiedItem(BaseModel):
 
     @classmethod
     def of(cls, row: Mapping[str, Any], addresses: Addresses) -> Self:
-        """From a row of `queries.unified` with its tags."""
+        """From a row of `queries.UNIFIED` with its tags."""
         shown = {"source_type": shown_source(row["source_type"]), "path_thumb": shown_thumb(row, addresses)}
         return cls.model_validate({**row, **shown})
 
