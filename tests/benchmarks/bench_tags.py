@@ -5,7 +5,7 @@
 Questions of some 50 shapes are asked one after the other in random order, each of every design, those in random order,
 too, so that what else the machine does meets all alike. Every answer, total and page, is compared with the one from
 memory, and one that differs is the end. The baseline takes seconds for each at full size: there it is asked one
-question of each shape. Then writing is measured, and the content service over HTTP.
+question of each shape. Then the content service is asked over HTTP, and writing is measured.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import asyncpg
 import uvloop
@@ -27,15 +28,24 @@ from tag_tables import fill, fill_junction, stored
 from tag_writes import written
 from tagged_gallery import SIZES, Gallery
 
-BASELINE_UP_TO = 200_000
-"""Items. With more of them the baseline is asked the first question of each shape only."""
+BASELINE_ITEMS = 500_000
+"""So many items are gone through for each shape, if not once: the baseline takes seconds for each question."""
 
 
 @dataclass
 class Took:
-    """Milliseconds of one design, by question."""
+    """What the questions took of one design."""
 
     of: dict[Question, float] = field(default_factory=dict)
+    """Milliseconds by question."""
+    here: float = 0.0
+    """Milliseconds of CPU in this process, of all questions."""
+    backend: float = 0.0
+    """The same in Postgres, without what it does in parallel."""
+
+    def cpu(self) -> list[str]:
+        """For each question."""
+        return [f"{spent / len(self.of):,.2f}" for spent in (self.here, self.backend)]
 
     def against(self, other: "Took") -> float:
         """How many times as long it took as the other one did, for the same question: the median."""
@@ -55,18 +65,27 @@ class Took:
         return [took / first[key] for took, key in pairs if key in first]
 
 
-async def compared(designs: Sequence[Design], asked: Sequence[Question], truth: Bitmaps) -> Mapping[str, Took]:
+def on_cpu(backends: Sequence[int]) -> float:
+    """Milliseconds that these processes have been running."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in backends) / 1e6
+
+
+async def compared(
+    designs: Sequence[Design], asked: Sequence[Question], truth: Bitmaps, backends: Sequence[int]
+) -> Mapping[str, Took]:
     """Raises RuntimeError when two answers differ."""
     choose = random.Random(1)
     took = {design.name: Took() for design in designs}
     for question in choose.sample(list(asked), len(asked)):
         expected = await truth.answer(question)
         for design in choose.sample(list(designs), len(designs)):
-            if isinstance(design, Junction) and question.number and truth.items > BASELINE_UP_TO:
+            if isinstance(design, Junction) and question.number * truth.items > BASELINE_ITEMS:
                 continue
-            began = time.perf_counter()
+            each, backend, here, began = took[design.name], on_cpu(backends), time.process_time(), time.perf_counter()
             answer = await design.answer(question)
-            took[design.name].of[question] = (time.perf_counter() - began) * 1000
+            each.of[question] = (time.perf_counter() - began) * 1000
+            each.here += (time.process_time() - here) * 1000
+            each.backend += on_cpu(backends) - backend
             require(answer == expected, f"{design.name} answers {question} with {answer} and not {expected}")
     return took
 
@@ -74,13 +93,14 @@ async def compared(designs: Sequence[Design], asked: Sequence[Question], truth: 
 def reported(took: Mapping[str, Took]) -> list[Table]:
     baseline, ours, limit = took[Junction.name], took[Segments.name], took[BitmapsAndRows.name]
     whole = table(
-        "One page and the exact total, in ms; how often what the baseline takes, and what the limit with rows takes",
-        *("", "questions", "p50", "p95", "p99", "most", "faster than the baseline", "of the limit", "deep/first page"),
+        "One page and the exact total, in ms; CPU ms for each, on average; how many times faster than the baseline",
+        *("", "asked", "p50", "p95", "p99", "most", "CPU here", "in Postgres", "faster", "of the limit", "deep/first"),
     )
     for name, each in took.items():
         ratios = [f"{1 / each.against(baseline):,.0f} x", f"{each.against(limit):,.1f} x"]
-        whole.add_row(name, str(len(each.of)), *each.row(), *ratios, f"{statistics.median(each.deep()):.2f}")
-    groups = table("By what is asked, p50 / p95 in ms", "", "questions", *took)
+        deep = f"{statistics.median(each.deep()):.2f}"
+        whole.add_row(name, str(len(each.of)), *each.row(), *each.cpu(), *ratios, deep)
+    groups = table("By what is asked, p50 / p95 in ms", "", "asked", *took)
     for group in dict.fromkeys(question.group for question in ours.of):
         cells = [each.row(group) for each in took.values()]
         count = sum(question.group == group for question in ours.of)
@@ -116,12 +136,13 @@ async def bench(size: str, count: int) -> None:
                 *(Junction(connection), Arrays(connection), ColdSegments(database), ours, Endpoint(database)),
                 *(BitmapsAndRows(truth, connection), truth),
             ]
-            took = await compared(designs, asked, truth)
-        tables = [*reported(took), await stored(connection, truth.bytes())]
-        tables.append(await requested(site, asked))
-        tables.append(await written(connection, gallery))
+            async with database.driver() as driver:
+                backends = [driver.get_server_pid(), connection.get_server_pid()]
+            took = await compared(designs, asked, truth, backends)
+        show(*reported(took), await stored(connection, truth.bytes()), note=AIMS)
+        show(await requested(site, asked))
+        show(await written(connection, gallery))
         await connection.close()
-    show(*tables, note=AIMS)
 
 
 AIMS = (

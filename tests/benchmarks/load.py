@@ -27,7 +27,7 @@ class Latencies:
 
     @classmethod
     def of(cls, milliseconds: Sequence[float]) -> "Latencies":
-        cuts = statistics.quantiles(milliseconds, n=100)
+        cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
         return cls(cuts[49], cuts[94], cuts[98])
 
 

@@ -14,6 +14,7 @@ from pyroaring import BitMap
 from tag_questions import Question
 from tagged_gallery import Gallery, creator_id, made_at, slug, title
 
+from genonaut.content.images.addresses import Addresses
 from genonaut.content.items.queries import SORTS, with_tags
 from genonaut.content.items.tables import items
 from genonaut.content.search import queries as search
@@ -21,9 +22,11 @@ from genonaut.content.search import segments
 from genonaut.content.search.arrays import condition, numbered
 from genonaut.content.search.domain import Named, Scope, Wanted, term_of
 from genonaut.content.search.keys import creator_key, tag_key
+from genonaut.content.search.planner import Knobs, Telemetry
 from genonaut.content.tags.domain import id_of
 from genonaut.content.unified import queries as unified
 from genonaut.content.unified.api import unified_content
+from genonaut.platform.clock import utc_now
 from genonaut.platform.database import Database
 from genonaut.platform.http.cursors import Cursors, Position
 from genonaut.platform.http.lists import ListQuery
@@ -61,7 +64,7 @@ class Segments:
 
     async def answer(self, question: Question) -> Answer:
         async with self._database.reading() as connection:
-            page = await search.page(connection, wanted(question), _query(question), unified.unified())
+            page = await search.page(connection, wanted(question), _query(question), unified.UNIFIED, knobs=_KNOBS)
             rows = await with_tags(connection, page.rows)
         return Answer(page.pagination.total_count, [row["id"] for row in rows])
 
@@ -85,8 +88,9 @@ class Endpoint(Segments):
     name = "ours, endpoint"
 
     async def answer(self, question: Question) -> Answer:
-        runtime = cast("Any", SimpleNamespace(database=self._database))
-        body = await unified_content(_query(question), frozenset(question.scopes), wanted(question), runtime)
+        runtime = cast("Any", SimpleNamespace(database=self._database, settings=SimpleNamespace(knobs=_KNOBS)))
+        scopes = frozenset(question.scopes)
+        body = await unified_content(_query(question), scopes, wanted(question), runtime, _ADDRESSES)
         return Answer(body.total, [item.id for item in body.items])
 
 
@@ -271,6 +275,8 @@ def _query(question: Question) -> ListQuery:
 
 
 _CURSORS = Cursors("a benchmark's secret")
+_ADDRESSES = Addresses("a benchmark's secret", utc_now)
+_KNOBS = Knobs(telemetry=Telemetry(log_strategy_choice=False))
 
 
 def _term(question: Question) -> Any:

@@ -2,16 +2,16 @@
 
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
 import asyncpg
-from harness import table
+from harness import require, table
 from rich.table import Table
 from tag_tables import rows
-from tagged_gallery import Gallery, slug
+from tagged_gallery import Gallery, made_at, slug
 
 from genonaut.content.search import folding
 from genonaut.content.search.keys import Kind, kind_of, tag_key
@@ -49,44 +49,37 @@ async def written(connection: asyncpg.Connection, gallery: Gallery) -> Table:
     """The tables have other items afterwards than anything else knows of."""
     fresh = _fresh(gallery)
     costs = Costs(connection)
-
-    def single() -> list[list[Row]]:
-        return [[row] for row in islice(fresh, SINGLE)]
-
-    def batches() -> list[list[Row]]:
-        return [list(islice(fresh, BATCH)) for _ in range(BATCHES)]
-
     report = table(
         f"Writing, ms / kB of WAL for each: an item with 75 tags, or {CHANGED} other tags for one",
-        *(
-            "",
-            "one item",
-            f"in a batch of {BATCH:,}",
-            "other tags",
-            "in a batch",
-            "folding an item",
-            "folding other tags",
-        ),
+        *("", "one item", f"of {BATCH:,} at once", "other tags", f"of {BATCH:,} at once"),
+        *("folding an item", "folding other tags"),
     )
-    junction = _Junction(connection)
-    told = [await costs.of(junction.insert, single()), await costs.of(junction.insert, some := batches())]
-    told += [
-        await costs.of(junction.retag, [[row] for row in some[0][:SINGLE]]),
-        await costs.of(junction.retag, some[1:]),
-    ]
-    report.add_row("seed baseline", *told, "", "")
-    arrays = _Arrays(connection)
+
+    async def inserted(design: _Junction | _Arrays) -> tuple[list[str], list[list[Row]]]:
+        batches = [list(islice(fresh, BATCH)) for _ in range(BATCHES)]
+        single = await costs.of(design.insert, [[row] for row in islice(fresh, SINGLE)])
+        return [single, await costs.of(design.insert, batches)], batches
+
+    async def retagged(design: _Junction | _Arrays, batches: list[list[Row]]) -> list[str]:
+        single = await costs.of(design.retag, [[row] for row in batches[0][:SINGLE]])
+        return [single, await costs.of(design.retag, batches[1:])]
+
+    async def folded(items: int) -> str:
+        return await costs.of(lambda _: _fold(connection), [[()] * items])
+
+    junction, arrays = _Junction(connection), _Arrays(connection)
+    costs_of_new, batches = await inserted(junction)
+    report.add_row("seed baseline", *costs_of_new, *await retagged(junction, batches), "", "")
     await connection.execute("ALTER TABLE search_rows DISABLE TRIGGER USER")
-    told = [await costs.of(arrays.insert, single()), await costs.of(arrays.insert, some := batches())]
-    told += [await costs.of(arrays.retag, [[row] for row in some[0][:SINGLE]]), await costs.of(arrays.retag, some[1:])]
-    report.add_row("array + GIN", *told, "", "")
+    costs_of_new, batches = await inserted(arrays)
+    report.add_row("array + GIN", *costs_of_new, *await retagged(arrays, batches), "", "")
     await connection.execute("ALTER TABLE search_rows ENABLE TRIGGER USER")
     await _fold(connection)
-    told = [await costs.of(arrays.insert, single()), await costs.of(arrays.insert, some := batches())]
-    folded = await costs.of(lambda _: _fold(connection), [[()] * (SINGLE + BATCHES * BATCH)])
-    told += [await costs.of(arrays.retag, [[row] for row in some[0][:SINGLE]]), await costs.of(arrays.retag, some[1:])]
-    folded_again = await costs.of(lambda _: _fold(connection), [[()] * (SINGLE + (BATCHES - 1) * BATCH)])
-    report.add_row("segments", *told, folded, folded_again)
+    costs_of_new, batches = await inserted(arrays)
+    folding_new = await folded(SINGLE + BATCHES * BATCH)
+    costs_of_changed = await retagged(arrays, batches)
+    folding_changed = await folded(SINGLE + (BATCHES - 1) * BATCH)
+    report.add_row("ours", *costs_of_new, *costs_of_changed, folding_new, folding_changed)
     return report
 
 
@@ -128,16 +121,18 @@ class _Arrays:
 
 
 async def _fold(connection: asyncpg.Connection) -> None:
-    await folding.fold(connection, keep=0, batch=folding.BLOCK_SIZE)
+    """Everything. Raises RuntimeError when something is left."""
+    folded = await folding.fold(connection, keep=0, batch=folding.BLOCK_SIZE)
+    require(folded is not None and folded.left == 0, f"folding ends with {folded}")
 
 
-def _fresh(gallery: Gallery):
+def _fresh(gallery: Gallery) -> Iterator[Row]:
     """Rows as the gallery's own last ones, under ids of their own, later than all of those."""
     ids = count(gallery.items + 1)
     while True:
         *_, last = gallery.chunks()
-        for (_, at, keys), id_ in zip(rows(last), ids, strict=False):
-            yield id_, at, keys
+        for (_, _, keys), id_ in zip(rows(last), ids, strict=False):
+            yield id_, made_at(id_), keys
 
 
 def _tags(row: Row) -> list[int]:
