@@ -25,6 +25,10 @@ CREATE FUNCTION content.refuse_new_prompt() RETURNS trigger
     LANGUAGE plpgsql
     AS $$BEGIN RAISE EXCEPTION 'the prompt of a content item never changes' USING ERRCODE = 'check_violation'; END$$;
 
+CREATE FUNCTION content.search_facets(keys integer[]) RETURNS integer[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ARRAY(SELECT u.key FROM unnest(search_facets.keys) u(key) WHERE ((u.key & 7) <> 0));
+
 CREATE FUNCTION content.search_rows_deleted() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'content'
@@ -583,9 +587,17 @@ CREATE TABLE content.search_tail (
     keys integer[],
     block integer,
     "position" integer,
-    folded_keys integer[]
+    folded_keys integer[],
+    facets integer[] GENERATED ALWAYS AS (content.search_facets(keys)) STORED
 )
 WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='1000');
+
+CREATE TABLE content.search_word_revision (
+    id smallint NOT NULL,
+    revision bigint NOT NULL,
+    CONSTRAINT search_word_revision_id_check CHECK ((id = 1))
+)
+WITH (fillfactor='20');
 
 CREATE TABLE content.tag_aliases (
     alias_id uuid NOT NULL,
@@ -1136,6 +1148,9 @@ ALTER TABLE ONLY content.search_segments
 
 ALTER TABLE ONLY content.search_tail
     ADD CONSTRAINT search_tail_pkey PRIMARY KEY (item_id);
+
+ALTER TABLE ONLY content.search_word_revision
+    ADD CONSTRAINT search_word_revision_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY content.tag_aliases
     ADD CONSTRAINT tag_aliases_pkey PRIMARY KEY (alias_id);

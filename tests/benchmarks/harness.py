@@ -79,7 +79,7 @@ class Servers:
 
     def processes(self) -> dict[str, "Group"]:
         """The two servers as what is measured."""
-        return {"postgres": _group("postgres", self.folder), "nats": _group("nats", self.folder)}
+        return {"postgres": of_server("postgres", self.folder), "nats": of_server("nats", self.folder)}
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ class Several:
         return sum(group.cpu_seconds() for group in self._groups)
 
 
-def _group(name: str, folder: Path) -> Group:
+def of_server(name: str, folder: Path) -> Group:
     """The server that keeps its data in the folder, found by its command line."""
     for process in psutil.process_iter(["cmdline", "ppid", "pid"]):
         command = process.info["cmdline"] or []

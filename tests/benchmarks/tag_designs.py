@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Protocol, cast
 
 import asyncpg
 import numpy as np
+import orjson
 from numpy.typing import NDArray
+from pydantic import SecretStr
 from pyroaring import BitMap
 from tag_questions import Question
 from tagged_gallery import Gallery, creator_id, made_at, slug, title
 
-from genonaut.content.images.addresses import Addresses
 from genonaut.content.items.queries import SORTS, with_tags
 from genonaut.content.items.tables import items
 from genonaut.content.search import queries as search
@@ -24,8 +25,9 @@ from genonaut.content.search.domain import Named, Scope, Wanted, term_of
 from genonaut.content.search.keys import creator_key, tag_key
 from genonaut.content.search.planner import Knobs, Telemetry
 from genonaut.content.tags.domain import id_of
+from genonaut.content.unified import pages
 from genonaut.content.unified import queries as unified
-from genonaut.content.unified.api import unified_content
+from genonaut.content.unified.pages import Asked
 from genonaut.platform.clock import utc_now
 from genonaut.platform.database import Database
 from genonaut.platform.http.cursors import Cursors, Position
@@ -83,15 +85,17 @@ class ColdSegments(Segments):
 
 
 class Endpoint(Segments):
-    """Ours, the function of the endpoint: statistics and the models of the answer are made, too."""
+    """Ours, the whole body of the endpoint: statistics and JSON are made, too."""
 
     name = "ours, endpoint"
 
     async def answer(self, question: Question) -> Answer:
-        runtime = cast("Any", SimpleNamespace(database=self._database, settings=SimpleNamespace(knobs=_KNOBS)))
-        scopes = frozenset(question.scopes)
-        body = await unified_content(_query(question), scopes, wanted(question), runtime, _ADDRESSES)
-        return Answer(body.total, [item.id for item in body.items])
+        settings = SimpleNamespace(knobs=_KNOBS, api_secret_key=SecretStr("a benchmark's secret"))
+        runtime = cast("Any", SimpleNamespace(database=self._database, settings=settings, clock=utc_now, cache=None))
+        asked = Asked(replace(wanted(question), scopes=frozenset(question.scopes)), _query(question))
+        response = await pages.body(runtime, asked)
+        body = orjson.loads(response.json)
+        return Answer(body["total"], [item["id"] for item in body["items"]])
 
 
 class Arrays:
@@ -275,7 +279,6 @@ def _query(question: Question) -> ListQuery:
 
 
 _CURSORS = Cursors("a benchmark's secret")
-_ADDRESSES = Addresses("a benchmark's secret", utc_now)
 _KNOBS = Knobs(telemetry=Telemetry(log_strategy_choice=False))
 
 

@@ -1,9 +1,11 @@
 """A generated gallery in the tables of the content service, and beside them in the seed's junction of items."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
+import numpy as np
 from harness import MB, table
 from rich.table import Table
 from tagged_gallery import CREATORS, START, TAGS, Chunk, Gallery, creator_id, made_at, prompt, slug, title
@@ -22,22 +24,37 @@ async def fill(connection: asyncpg.Connection, gallery: Gallery) -> int:
     Returns how many pairs of an item and a tag there are.
     """
     pairs = 0
+    public: Counter[tuple[int, str]] = Counter()
     await _fill_names(connection)
     index = await connection.fetchval("SELECT indexdef FROM pg_indexes WHERE indexname = 'idx_search_rows_keys'")
     await connection.execute("DROP INDEX idx_search_rows_keys")  # made at once it takes a fraction
     for chunk in gallery.chunks():
         pairs += len(chunk.tags)
+        _count(chunk, public)
         await _copy(connection, "content_items_all", _ITEM, _items(chunk))
         await _copy(connection, "search_rows", ("item_id", "created_at", "keys"), rows(chunk))
         async with connection.transaction():
             await folding.fold(connection, keep=_NEWEST_IN_TAIL, batch=folding.BLOCK_SIZE)
+    counts = ((id_of(slug(tag)), source, count, START) for (tag, source), count in public.items())
+    await _copy(connection, "tag_cardinality_stats", ("tag_id", "content_source", "cardinality", "updated_at"), counts)
     await connection.execute("SET maintenance_work_mem = '1GB'")
     await connection.execute(index)
     await connection.execute("SELECT setval('content_items_id_seq', $1)", gallery.items)
-    await connection.execute("VACUUM (ANALYZE) content_items_all, users, tags, search_keys, search_rows")
+    await connection.execute(
+        "VACUUM (ANALYZE) content_items_all, users, tags, search_keys, search_rows, tag_cardinality_stats"
+    )
     await connection.execute("VACUUM (FULL, ANALYZE) search_tail")
     await connection.execute("VACUUM (ANALYZE) search_blocks, search_positions, search_segments")
     return pairs
+
+
+def _count(chunk: Chunk, public: "Counter[tuple[int, str]]") -> None:
+    """Adds the public items of both sources with each tag."""
+    is_auto = np.repeat(chunk.is_auto, np.diff(chunk.ends, prepend=0))
+    is_public = np.repeat(~chunk.is_private, np.diff(chunk.ends, prepend=0))
+    for source, of_source in (("items", ~is_auto), ("auto", is_auto)):
+        counts = np.bincount(chunk.tags[of_source & is_public])
+        public.update({(tag, source): int(counts[tag]) for tag in np.flatnonzero(counts).tolist()})
 
 
 async def fill_junction(connection: asyncpg.Connection) -> None:

@@ -136,7 +136,7 @@ def _fresh(gallery: Gallery) -> Iterator[Row]:
 
 
 def _tags(row: Row) -> list[int]:
-    return [key for key in row[2] if kind_of(key) is Kind.TAG]
+    return [key for key in row[2] if kind_of(key) == Kind.TAG]
 
 
 def _others(row: Row) -> list[int]:

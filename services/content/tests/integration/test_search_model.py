@@ -244,6 +244,7 @@ async def test_lists_show_what_a_plain_list_would(
     monkeypatch.setattr(search_queries, "WALKED", choose.choice([0, 10, 30_000]))
     monkeypatch.setattr(search_queries, "LEAPT", choose.choice([0, 3, 2_000]))
     monkeypatch.setattr(search_queries, "STRIDE", choose.choice([1, 4, 256]))
+    monkeypatch.setattr(search_queries, "LOOKED_AT", choose.choice([0, 5, 1_000]))
     monkeypatch.setattr(search_queries, "TESTED", choose.choice([0, 8, 20_000]))
     if seed:  # each way of finding has to find the same
         monkeypatch.setattr(search_queries, "plan", lambda *_, **__: Plan(choose.choice(list(Strategy)), 0))

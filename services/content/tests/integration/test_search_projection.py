@@ -160,6 +160,6 @@ async def test_every_change_of_a_row_is_noted_whoever_makes_it(tables) -> None:
 
     nowhere = {"block": None, "position": None, "folded_keys": None}
     assert await tables.rows(search_tail) == [
-        {"item_id": 1, "created_at": minute(5), "keys": [1, 2], **nowhere},
-        {"item_id": 2, "created_at": minute(6), "keys": None, **nowhere},
+        {"item_id": 1, "created_at": minute(5), "keys": [1, 2], "facets": [1, 2], **nowhere},
+        {"item_id": 2, "created_at": minute(6), "keys": None, "facets": None, **nowhere},
     ]

@@ -31,7 +31,7 @@ from genonaut.content.tag_opinions.projection import tag_opinions_projection
 from genonaut.content.tags.api import router as tags_router
 from genonaut.content.tags.api import tag_router
 from genonaut.content.tags.projection import tags_projection
-from genonaut.content.unified.api import cache_router
+from genonaut.content.unified.api import cache_router, page_router
 from genonaut.content.unified.api import router as unified_router
 from genonaut.content.unified.warming import keep_warm
 from genonaut.content.users.api import router as users_router
@@ -55,6 +55,7 @@ service = Service(
         tag_completion_router,
         tag_router,
         images_router,
+        page_router,
         unified_router,
         cache_router,
         regular_lists,  # before the items: their words are no ids

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import accumulate
+from typing import NamedTuple
 
 from pyroaring import BitMap
 
@@ -35,8 +36,7 @@ def evaluated(term: Term, bits: Mapping[int, BitMap]) -> BitMap:
             return evaluated(wanted, bits) - evaluated(unwanted, bits)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A place in a block: a position, or, of something that is in none, the last one before it."""
 
     block: int
@@ -48,8 +48,7 @@ BEHIND = 2**16 - 1
 """The position that comes last in any block."""
 
 
-@dataclass(frozen=True)
-class Loose:
+class Loose(NamedTuple):
     """An item that is found in the tail."""
 
     sort_key: SortKey

@@ -24,7 +24,7 @@ from genonaut.content.search.keys import (
     type_key,
     without,
 )
-from genonaut.content.search.tables import search_keys, search_rows, tag_cardinality_stats
+from genonaut.content.search.tables import search_keys, search_rows, search_word_revision, tag_cardinality_stats
 from genonaut.contracts import Envelope, Event
 from genonaut.contracts.content import (
     ItemCreated,
@@ -47,7 +47,7 @@ from genonaut.contracts.content import (
 from genonaut.platform.database import driver_of
 from genonaut.platform.projections import Projection, Recorded
 
-search_projection = Projection("search", search_keys, search_rows, tag_cardinality_stats)
+search_projection = Projection("search", search_keys, search_rows, tag_cardinality_stats, search_word_revision)
 
 
 @search_projection.on(TagCreated)
@@ -128,8 +128,14 @@ async def _deleted(connection: AsyncConnection, event: ItemDeleted, envelope: En
     await _count(connection, keys, [], envelope.time)
 
 
-@search_projection.on(TagParentAdded, TagParentRemoved, TagAliasAdded, TagAliasRemoved, UserProfileChanged)
-async def _named(connection: AsyncConnection, event: Event, _: Envelope) -> None:  # noqa: ARG001 - any of them
+@search_projection.on(TagParentAdded, TagParentRemoved, TagAliasAdded, TagAliasRemoved)
+async def _words_changed(connection: AsyncConnection, event: Event, _: Envelope) -> None:  # noqa: ARG001 - any of them
+    touch_names(connection)
+    await connection.execute(_CHANGE_WORDS)
+
+
+@search_projection.on(UserProfileChanged)
+async def _user_renamed(connection: AsyncConnection, event: UserProfileChanged, _: Envelope) -> None:  # noqa: ARG001
     touch_names(connection)
 
 
@@ -205,4 +211,9 @@ JOIN search_keys k ON k.key = c.key
 ORDER BY k.id
 ON CONFLICT (tag_id, content_source) DO UPDATE
 SET cardinality = stats.cardinality + excluded.cardinality, updated_at = greatest(stats.updated_at, excluded.updated_at)
+""")
+
+_CHANGE_WORDS = text("""
+INSERT INTO search_word_revision AS known (id, revision) VALUES (1, 1)
+ON CONFLICT (id) DO UPDATE SET revision = known.revision + 1
 """)

@@ -6,17 +6,16 @@ much. A page by quality far behind the first begins its walk near it, because th
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, any_, literal, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.items.queries import with_phrases
 from genonaut.content.items.tables import items
@@ -29,7 +28,7 @@ from genonaut.content.search.matches import Bound, Loose, Matches, Place, SortKe
 from genonaut.content.search.planner import Knobs, Plan, Strategy, plan, tell
 from genonaut.content.search.segments import Block, all_blocks
 from genonaut.content.search.terms import Except, Has, Term, every
-from genonaut.content.tags.queries import FoundTag, meant
+from genonaut.content.search.words import keys_of, resolved
 from genonaut.platform.database import driver_of
 from genonaut.platform.http.cursors import Position
 from genonaut.platform.http.lists import ListQuery, Page, fetch_page
@@ -42,10 +41,10 @@ STRIDE = 256
 """As many rows are walked at first, then twice as many each time, up to 32 times."""
 LEAPT = 2_000
 """More than so many are not walked past, where the bits of quality can tell how many there are."""
+LOOKED_AT = 1_000
+"""More rows than so many are not looked at one by one, whatever was expected, when there are bits."""
 TESTED = 20_000
 """As many items are tested one by one for what no key says."""
-KEPT_KEYS = 200_000
-"""The keys of as many tags and users are remembered."""
 
 
 class _Snapshot(NamedTuple):
@@ -53,12 +52,17 @@ class _Snapshot(NamedTuple):
 
     connection: AsyncConnection
     driver: asyncpg.Connection
+    words: int
+    """The revision of what they mean."""
     blocks: Sequence[Block]
 
     @classmethod
     async def of(cls, connection: AsyncConnection) -> "_Snapshot":
-        blocks = await all_blocks(connection)
-        return cls(connection, await driver_of(connection), blocks)
+        words, blocks = await all_blocks(connection)
+        return cls(connection, await driver_of(connection), words, blocks)
+
+    async def named(self, wanted: Wanted) -> Named:
+        return await resolved(self.connection, wanted, self.words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,16 @@ class _Search:
     conditions: Sequence[ColumnElement[bool]] = ()
     """On the table of items, for what no key says."""
     since: datetime | None = None
+    counted: Sequence[Term] = ()
+    """What else is to be counted."""
+
+
+class _Found(NamedTuple):
+    matches: Matches
+    start: Bound | None
+    """Where the page starts, of one by time that a cursor asks for."""
+    counts: Sequence[int]
+    """Of what else was to be counted."""
 
 
 async def page(
@@ -92,25 +106,28 @@ async def page_and_counts(
 ) -> tuple[Page, Sequence[int]]:
     """`page` and `counts` of the same moment."""
     snapshot = await _Snapshot.of(connection)
-    page = await _page(snapshot, await _search(snapshot, wanted, knobs), query, statement, knobs)
-    return page, await _counts(snapshot, counted)
+    search = await _search(snapshot, wanted, knobs, await _terms(snapshot, counted))
+    found = await _found(snapshot, search, query, knobs)
+    return await _page(snapshot, search, found, query, statement), found.counts
 
 
 async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> Sequence[int]:
     """How many items there are of each, as far as keys tell. `connection` reads one snapshot."""
-    return await _counts(await _Snapshot.of(connection), wanted)
+    snapshot = await _Snapshot.of(connection)
+    return await segments.count(snapshot.driver, snapshot.blocks, await _terms(snapshot, wanted))
 
 
 async def guards(connection: AsyncConnection, wanted: Wanted) -> Collection[str] | None:
     """What the list of what is wanted depends on, as `guards_of` says."""
-    return guards_of(wanted, await _named(connection, wanted))
+    snapshot = await _Snapshot.of(connection)
+    return guards_of(wanted, await snapshot.named(wanted))
 
 
 async def with_one_tag_and_not_the_other(
     connection: AsyncConnection, tag_id: UUID, other_id: UUID, *, most: int
 ) -> list[int]:
     """Items with the one and without the other, the latest `most` of them, whoever sees them."""
-    keys = await _keys(connection, {tag_id, other_id})
+    keys = await keys_of(connection, {tag_id, other_id})
     return await latest(connection, [Except(Has(keys[tag_id]), Has(keys[other_id]))], most=most)
 
 
@@ -124,20 +141,12 @@ async def latest(connection: AsyncConnection, terms: Sequence[Term], *, most: in
     return await _ids(snapshot.driver, list(chosen))
 
 
-async def _counts(snapshot: _Snapshot, wanted: Sequence[Wanted]) -> Sequence[int]:
-    terms = [term_of(each, await _named(snapshot.connection, each)) for each in wanted]
-    return await segments.count(snapshot.driver, snapshot.blocks, terms)
+async def _terms(snapshot: _Snapshot, wanted: Sequence[Wanted]) -> Sequence[Term]:
+    return [term_of(each, await snapshot.named(each)) for each in wanted]
 
 
-async def _page(snapshot: _Snapshot, search: _Search, query: ListQuery, statement: Select[Any], knobs: Knobs) -> Page:
-    connection = snapshot.connection
-    by_time = query.sort == "created_at"
-    bounds: list[SortKey] = [(search.since, 0)] if search.since else []
-    if by_time and query.start is not None:
-        bounds.append(_beside(query, query.start))
-    matches, places = await _found(snapshot, search, bounds, knobs)
-    if search.since:
-        matches = matches.from_(places.pop(0))
+async def _page(snapshot: _Snapshot, search: _Search, found: _Found, query: ListQuery, statement: Select[Any]) -> Page:
+    connection, matches, by_time = snapshot.connection, found.matches, query.sort == "created_at"
     if search.conditions and len(matches) > TESTED:
         return await fetch_page(connection, _scanned(statement, search), query)
     # A cursor that knows of nothing ahead of it was written when all was fetched, and so is this page.
@@ -146,25 +155,34 @@ async def _page(snapshot: _Snapshot, search: _Search, query: ListQuery, statemen
         ids = await _ids(snapshot.driver, matches.between(0, len(matches)))
         return await fetch_page(connection, statement.where(_among(ids), *search.conditions), query)
     if by_time:
-        return await _by_time(connection, matches, query, statement, places[0] if places else None)
+        return await _by_time(connection, found, query, statement)
     return await _walked(snapshot, search, matches, query, statement)
 
 
-async def _found(
-    snapshot: _Snapshot, search: _Search, bounds: Sequence[SortKey], knobs: Knobs
-) -> tuple[Matches, list[Bound]]:
-    began = time.perf_counter()
-    if search.plan.strategy is Strategy.SEGMENTS:
-        matches, places = await segments.find(snapshot.driver, snapshot.blocks, search.term, bounds)
+async def _found(snapshot: _Snapshot, search: _Search, query: ListQuery, knobs: Knobs) -> _Found:
+    driver, blocks = snapshot.driver, snapshot.blocks
+    bounds: list[SortKey] = [(search.since, 0)] if search.since else []
+    if query.sort == "created_at" and query.start is not None:
+        bounds.append(_beside(query, query.start))
+    began, way, looked_at = time.perf_counter(), search.plan, None
+    if way.strategy is not Strategy.SEGMENTS:
+        indexed = way.strategy is Strategy.ARRAY_GIN
+        most = LOOKED_AT if knobs.enable_segments else None
+        looked_at = await arrays.find(driver, search.term, bounds, indexed=indexed, most=most)
+    if looked_at:
+        matches, places = looked_at
+        counts = await segments.count(driver, blocks, search.counted)
     else:
-        indexed = search.plan.strategy is Strategy.ARRAY_GIN
-        matches, places = await arrays.find(snapshot.driver, search.term, bounds, indexed=indexed)
-    tell(search.plan, found=len(matches), seconds=time.perf_counter() - began, telemetry=knobs.telemetry)
-    return matches, places
+        way = replace(way, strategy=Strategy.SEGMENTS)  # whatever was expected: what is private is in no count
+        matches, places, counts = await segments.find(driver, blocks, search.term, bounds, search.counted)
+    tell(way, found=len(matches), seconds=time.perf_counter() - began, telemetry=knobs.telemetry)
+    if search.since:
+        matches = matches.from_(places.pop(0))
+    return _Found(matches, places[0] if places else None, counts)
 
 
-async def _search(snapshot: _Snapshot, wanted: Wanted, knobs: Knobs) -> _Search:
-    named = await _named(snapshot.connection, wanted)
+async def _search(snapshot: _Snapshot, wanted: Wanted, knobs: Knobs, counted: Sequence[Term]) -> _Search:
+    named = await snapshot.named(wanted)
     conditions = list(with_phrases(wanted.phrases))
     if wanted.metadata:
         conditions.append(items.c.item_metadata.contains(wanted.metadata))
@@ -172,38 +190,7 @@ async def _search(snapshot: _Snapshot, wanted: Wanted, knobs: Knobs) -> _Search:
         conditions.append(items.c.quality_score >= wanted.min_quality)
     total = sum(block.positions for block in snapshot.blocks)
     way = plan(named.tags, named.counts, every=wanted.every_tag, total=total, knobs=knobs)
-    return _Search(term=term_of(wanted, named), plan=way, conditions=conditions, since=wanted.since)
-
-
-async def _named(connection: AsyncConnection, wanted: Wanted) -> Named:
-    meanings = await meant(connection, [*wanted.tags, *wanted.unwanted_tags])
-    keys = await _keys(connection, {id_ for id_ in (wanted.viewer, wanted.creator_id) if id_})
-
-    def with_keys(groups: Sequence[Mapping[UUID, FoundTag]]) -> list[list[int]]:
-        return [[tag.key for tag in group.values() if tag.key is not None] for group in groups]
-
-    return Named(
-        viewer=keys.get(wanted.viewer) if wanted.viewer else None,
-        creator=keys.get(wanted.creator_id) if wanted.creator_id else None,
-        tags=with_keys(meanings[: len(wanted.tags)]),
-        unwanted_tags=with_keys(meanings[len(wanted.tags) :]),
-        counts={tag.key: tag.cardinality for group in meanings for tag in group.values() if tag.key is not None},
-    )
-
-
-async def _keys(connection: AsyncConnection, ids: AbstractSet[UUID]) -> Mapping[UUID, int]:
-    """The keys of those of the tags and users that have one, among others."""
-    known = _known.setdefault(connection.engine, {})
-    if missing := [id_ for id_ in ids if id_ not in known]:
-        if len(known) > KEPT_KEYS:
-            known, missing = {}, list(ids)  # a new one: whoever has the old one goes on with it
-            _known[connection.engine] = known
-        known.update((row.id, row.key) for row in await connection.execute(_KEYS, {"ids": missing}))
-    return known
-
-
-_known: WeakKeyDictionary[AsyncEngine, dict[UUID, int]] = WeakKeyDictionary()
-"""Tags and users keep their keys for ever, so they may be remembered."""
+    return _Search(term=term_of(wanted, named), plan=way, conditions=conditions, since=wanted.since, counted=counted)
 
 
 def _beside(query: ListQuery, start: Position) -> SortKey:
@@ -212,12 +199,10 @@ def _beside(query: ListQuery, start: Position) -> SortKey:
     return cast("SortKey", (start.value, start.key if older else start.key + 1))
 
 
-async def _by_time(
-    connection: AsyncConnection, matches: Matches, query: ListQuery, statement: Select[Any], start: Bound | None
-) -> Page:
-    total = len(matches)
+async def _by_time(connection: AsyncConnection, found: _Found, query: ListQuery, statement: Select[Any]) -> Page:
+    matches, total = found.matches, len(found.matches)
     falling = query.descending is not query.backward
-    before = matches.before(start) if start else total if falling else 0
+    before = matches.before(found.start) if found.start else total if falling else 0
     ahead = before if falling else total - before
     skip = query.skipped(total, ahead)
     size = min(query.size, ahead) if query.backward else min(query.size, max(0, total - skip))
@@ -344,7 +329,15 @@ async def _rows_at(
         "positions": [place.position for place in places],
         "loose": [each.item_id for each in chosen if isinstance(each, Loose)],
     }
-    return [dict(row) for row in (await connection.execute(statement.where(_AT), at)).mappings()]
+    result = await connection.execute(_at(statement), at)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
+
+
+@lru_cache(maxsize=16)
+def _at(statement: Select[Any]) -> Select[Any]:
+    """The same for the same statement, which SQLAlchemy then need not look through each time."""
+    return statement.where(_AT)
 
 
 async def _rows(connection: AsyncConnection, statement: Select[Any], ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -363,8 +356,6 @@ def _scanned(statement: Select[Any], search: _Search) -> Select[Any]:
     statement = statement.where(found, *search.conditions)
     return statement.where(items.c.created_at >= search.since) if search.since else statement
 
-
-_KEYS = text("SELECT id, key FROM search_keys WHERE id = ANY(CAST(:ids AS uuid[]))")
 
 _AT = text(f"""
 {items.name}.id = ANY (CAST(:loose AS bigint[]) || ARRAY(

@@ -73,24 +73,38 @@ _OVERHEAD = 300
 cache = SegmentCache(CACHE_BYTES)
 
 
-async def all_blocks(connection: AsyncConnection) -> Sequence[Block]:
-    """Every block, earliest first. What is read of them has to be read in the same snapshot."""
-    return [Block(*row) for row in await connection.execute(_BLOCKS)]
+async def all_blocks(connection: AsyncConnection) -> tuple[int, Sequence[Block]]:
+    """The revision of the words, and every block, earliest first.
+
+    What is read of them has to be read in the same snapshot.
+    """
+    rows = (await connection.execute(_BLOCKS)).all()
+    return rows[0][0] or 0, [Block(*block) for _, *block in rows if block[0] is not None]
 
 
 async def find(
-    driver: asyncpg.Connection, blocks: Sequence[Block], term: Term, bounds: Sequence[SortKey] = ()
-) -> tuple[Matches, list[Bound]]:
-    """What the term finds, and where the bounds stand in it."""
+    driver: asyncpg.Connection,
+    blocks: Sequence[Block],
+    term: Term,
+    bounds: Sequence[SortKey] = (),
+    counted: Sequence[Term] = (),
+) -> tuple[Matches, list[Bound], Sequence[int]]:
+    """What the term finds, where the bounds stand in it, and how many items each of the others finds."""
     arguments: list[list[int]] = []
-    tail = await driver.fetch(_TAIL.format(met=condition(term, "keys", numbered(arguments))), *arguments)
-    segments = await _segments(driver, blocks, keys_of(term))
-    outdated: dict[int, list[int]] = {}
-    for _, _, number, position, _ in tail:
-        if number is not None:
-            outdated.setdefault(number, []).append(position)
+    argument = numbered(arguments)
+    met, *counts_met = (condition(each, "keys", argument, facets="facets") for each in (term, *counted))
+    if counted:
+        columns = "".join(f", {each} AS counted_{number}" for number, each in enumerate(counts_met))
+        counts = ", ".join(f"count(*) FILTER (WHERE counted_{number})" for number in range(len(counted)))
+        *tail, (*_, in_tail) = await driver.fetch(
+            _TAIL_AND_COUNTS.format(met=met, columns=columns, counts=counts), *arguments
+        )
+    else:
+        tail, in_tail = await driver.fetch(_TAIL.format(met=met), *arguments), []
+    segments = await _segments(driver, blocks, {key for each in (term, *counted) for key in keys_of(each)})
+    outdated = _outdated((row["block"], row["position"]) for row in tail)
     bits = {block.number: evaluated(term, segments[block.number]) for block in blocks}
-    bits |= {number: bits[number] - BitMap(positions) for number, positions in outdated.items()}
+    bits |= {number: bits[number] - positions for number, positions in outdated.items()}
     found = sorted((row["created_at"], row["item_id"], row["block"], row["position"]) for row in tail if row["found"])
     unplaced = [(created_at, item_id) for created_at, item_id, number, _ in found if number is None]
     places = iter(await _places(driver, blocks, [*unplaced, *bounds]))
@@ -98,7 +112,11 @@ async def find(
         Loose((created_at, item_id), next(places) if number is None else Place(number, position))
         for created_at, item_id, number, position in found
     ]
-    return Matches(bits, loose), [Bound(key, place) for key, place in zip(bounds, places, strict=True)]
+    return (
+        Matches(bits, loose),
+        [Bound(key, place) for key, place in zip(bounds, places, strict=True)],
+        _counted(blocks, segments, outdated, counted, in_tail),
+    )
 
 
 async def count(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequence[Term]) -> Sequence[int]:
@@ -106,14 +124,33 @@ async def count(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequ
     if not terms:
         return []
     arguments: list[list[int]] = []
-    met = [condition(term, "keys", numbered(arguments)) for term in terms]
+    argument = numbered(arguments)
+    met = [condition(term, "keys", argument, facets="facets") for term in terms]
     filtered = [f"count(*) FILTER (WHERE {each})" for each in met]
     counts: list[int]
     *counts, numbers, positions = await driver.fetchrow(_COUNTED.format(counts=", ".join(filtered)), *arguments)
-    outdated: dict[int, BitMap] = {}
-    for number, position in zip(numbers or (), positions or (), strict=True):
-        outdated.setdefault(number, BitMap()).add(position)
+    outdated = _outdated(zip(numbers or (), positions or (), strict=True))
     segments = await _segments(driver, blocks, {key for term in terms for key in keys_of(term)})
+    return _counted(blocks, segments, outdated, terms, counts)
+
+
+def _outdated(places: Iterable[tuple[int | None, int]]) -> Mapping[int, BitMap]:
+    """Positions by their block, of those that are in one."""
+    found: dict[int, BitMap] = {}
+    for number, position in places:
+        if number is not None:
+            found.setdefault(number, BitMap()).add(position)
+    return found
+
+
+def _counted(
+    blocks: Sequence[Block],
+    segments: Mapping[int, Mapping[int, BitMap]],
+    outdated: Mapping[int, BitMap],
+    terms: Sequence[Term],
+    in_tail: Sequence[int],
+) -> Sequence[int]:
+    counts = list(in_tail)
     for index, term in enumerate(terms):
         for block in blocks:
             bits = evaluated(term, segments[block.number])
@@ -174,7 +211,8 @@ async def _places(
 
 
 _BLOCKS = text("""
-SELECT block, version, first_at, first_id, last_at, last_id, next_position FROM search_blocks
+SELECT words.revision, block, version, first_at, first_id, last_at, last_id, next_position
+FROM (SELECT max(revision) AS revision FROM search_word_revision) words LEFT JOIN search_blocks ON true
 ORDER BY first_at, first_id
 """)
 
@@ -183,6 +221,13 @@ _TAIL = """
 SELECT item_id, created_at, block, position, found
 FROM (SELECT item_id, created_at, block, position, {met} AS found FROM search_tail OFFSET 0) t
 WHERE found OR block IS NOT NULL
+"""
+
+_TAIL_AND_COUNTS = """
+WITH t AS MATERIALIZED (SELECT item_id, created_at, block, position, {met} AS found{columns} FROM search_tail)
+SELECT item_id, created_at, block, position, found, NULL AS counts FROM t WHERE found OR block IS NOT NULL
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, ARRAY[{counts}] FROM t
 """
 
 _COUNTED = """

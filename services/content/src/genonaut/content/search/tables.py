@@ -1,10 +1,23 @@
 """The tables of search.
 
-`search_keys`, `search_rows` and `tag_cardinality_stats` are a projection. The others are an index of `search_rows`, as
-a database keeps one: triggers note in `search_tail` what has changed, and folding moves it from there into blocks.
+`search_keys`, `search_rows`, `tag_cardinality_stats` and `search_word_revision` are a projection. The others are an
+index of `search_rows`, as a database keeps one: triggers note in `search_tail` what has changed, and folding moves it
+from there into blocks.
 """
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Computed,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 _metadata = MetaData()
@@ -35,6 +48,15 @@ tag_cardinality_stats = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False),
 )
 """How many public items of a source have a tag."""
+
+search_word_revision = Table(
+    "search_word_revision",
+    _metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row, or none yet: how often aliases and the hierarchy of tags have changed. It is committed with the change, so
+that who reads it in a snapshot knows whether words still mean there what they remember."""
 
 search_blocks = Table(
     "search_blocks",
@@ -78,8 +100,11 @@ search_tail = Table(
     Column("block", Integer),
     Column("position", Integer),
     Column("folded_keys", ARRAY(Integer)),
+    Column("facets", ARRAY(Integer), Computed("search_facets(keys)")),
 )
 """Items whose segments do not say what they are: new ones, changed ones, and deleted ones, whose `keys` are NULL.
+
+`facets` are the few of the keys that are no tags: every search asks for some of them, and `keys` are long.
 
 `block`, `position` and `folded_keys` are what the segments know of it, NULL when they know nothing.
 """

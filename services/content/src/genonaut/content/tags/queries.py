@@ -96,7 +96,7 @@ async def slugs_by_id(connection: AsyncConnection, tag_ids: Iterable[UUID]) -> d
 async def slugs(connection: AsyncConnection, keys: Collection[int]) -> Mapping[int, str]:
     """The slugs of tags by their keys, among others."""
     known = _slugs.setdefault(connection.engine, {})
-    if missing := {key for key in keys if key not in known}:
+    if missing := set(keys).difference(known):
         if len(known) > KEPT_SLUGS:
             known, missing = {}, set(keys)  # a new one: whoever has the old one goes on with it
             _slugs[connection.engine] = known
@@ -250,6 +250,7 @@ LEFT JOIN tags t ON t.id = coalesce(a.tag_id, asked.id)
 # makes the same with others, which are elsewhere in the hierarchy: those are entries, too. The id of an alias that is
 # no tag is on the way between two that are. How many entries there will be is a guess of thousands to the planner, who
 # would read all tags and the whole closure for one: the last two subqueries are such that it goes by index.
+# How many tags there will be is guessed far too high, so keys are looked up one by one: joined, all would be read.
 _MEANT = text("""
 WITH RECURSIVE entry (number, below, tag_id) AS (
     SELECT * FROM unnest(CAST(:numbers AS int[]), CAST(:below AS bool[]), CAST(:tag_ids AS uuid[]))
@@ -267,7 +268,8 @@ WITH RECURSIVE entry (number, below, tag_id) AS (
         SELECT a.tag_id FROM tag_aliases a WHERE a.alias_id = reached.tag_id
     ) same
 )
-SELECT m.number, m.tag_id, k.key,
+SELECT m.number, m.tag_id,
+       (SELECT k.key FROM search_keys k WHERE k.id = m.tag_id) AS key,
        (SELECT coalesce(sum(s.cardinality), 0)::bigint
         FROM tag_cardinality_stats s WHERE s.tag_id = m.tag_id) AS cardinality
 FROM (
@@ -279,7 +281,6 @@ FROM (
         SELECT descendant_id FROM tag_closure WHERE entry.below AND ancestor_id = entry.tag_id OFFSET 0
     ) under
 ) m
-LEFT JOIN search_keys k ON k.id = m.tag_id
 """)
 
 _IMPLIED = """

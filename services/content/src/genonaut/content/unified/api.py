@@ -1,9 +1,11 @@
 """The unified list: regular and automatic items together."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query, Request, Response
+from fastapi.routing import APIRoute
 
 from genonaut.content.items.queries import SORTS
 from genonaut.content.items.tables import items
@@ -19,6 +21,22 @@ from genonaut.platform.http.lists import ListQuery, list_query
 from genonaut.platform.http.routing import Router
 from genonaut.platform.service import RuntimeDep
 
+
+class _QuickRoute(APIRoute):
+    """Reading the parameters takes longer than a page that is kept: the same ones are read once."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def quickly(request: Request) -> Response:
+            runtime = request.app.state.runtime
+            asked = pages.read_before(runtime, request.scope["query_string"])
+            return await handle(request) if asked is None else _answer(await pages.body(runtime, asked))
+
+        return quickly
+
+
+page_router = Router(prefix="/api/v1/content", tags=["content"], route_class=_QuickRoute)
 router = Router(prefix="/api/v1/content", tags=["content"])
 cache_router = Router(prefix="/api/v1/admin/cache", tags=["admin"])
 
@@ -56,12 +74,13 @@ async def _scopes(
         raise BadRequestError(str(error), error_code="INVALID_CONTENT_FILTER") from None
 
 
-@router.get(
+@page_router.get(
     "/unified",
     response_model=UnifiedList,
     responses={400: {"description": "An unknown filter word, or a cursor of another list"}},
 )
 async def unified_content(
+    request: Request,
     query: Listed,
     scopes: Annotated[frozenset[Scope], Depends(_scopes)],
     wanted: Annotated[Wanted, Depends(filters)],
@@ -74,7 +93,12 @@ async def unified_content(
     All sixteen combinations of own or others' and regular or automatic are possible. `stats` counts everything there
     is for this viewer. The header X-Cache says whether the page was kept: hit, miss or bypass.
     """
-    body = await pages.body(runtime, Asked(replace(wanted, scopes=scopes), query), bypass=cache_bypass)
+    asked = Asked(replace(wanted, scopes=scopes), query, cache_bypass)
+    pages.remember(runtime, request.scope["query_string"], asked)
+    return _answer(await pages.body(runtime, asked))
+
+
+def _answer(body: pages.Body) -> Response:
     return Response(body.json, media_type="application/json", headers={"X-Cache": body.cache})
 
 

@@ -34,6 +34,11 @@ VERSION = 1
 KNOWN = 10_000
 """Of as many lists it is remembered what they depend on."""
 
+READ = 5_000
+"""So many query strings are remembered with what they ask for,"""
+LONGEST_READ = 500
+"""of at most so many bytes."""
+
 PAGES = Counter(
     "content_unified_pages_total",
     "Pages of the unified list, by what the cache had to do with them.",
@@ -55,6 +60,8 @@ class Asked:
 
     wanted: Wanted
     query: ListQuery
+    bypass: bool = False
+    """Whether it is to be read from the database in any case."""
 
     @property
     def may_be_kept(self) -> bool:
@@ -83,9 +90,24 @@ class Known:
     """How often it was asked for lately."""
 
 
-async def body(runtime: Runtime[Any], asked: Asked, *, bypass: bool = False) -> Body:
+def read_before(runtime: Runtime[Any], parameters: bytes) -> Asked | None:
+    """What a query string asks for, if it was read before."""
+    return _read.get(runtime.database.engine, {}).get(parameters)
+
+
+def remember(runtime: Runtime[Any], parameters: bytes, asked: Asked) -> None:
+    """For `read_before`: it says the same for ever. Of cursors there are too many."""
+    if asked.query.position is not None or len(parameters) > LONGEST_READ:
+        return
+    read = _read.setdefault(runtime.database.engine, {})
+    if len(read) >= READ:
+        read.clear()
+    read[parameters] = asked
+
+
+async def body(runtime: Runtime[Any], asked: Asked) -> Body:
     """The page, and the statistics of who looks, as JSON of a `schemas.UnifiedList`."""
-    answer = await _body(runtime, asked, bypass=bypass, times=1)
+    answer = await _body(runtime, asked, times=1)
     PAGES.labels(cache=answer.cache).inc()
     return answer
 
@@ -96,15 +118,15 @@ async def refresh_most_asked(runtime: Runtime[Any], most: int) -> int:
     refreshed = 0
     for each in nlargest(most, known.values(), key=lambda each: each.times):
         if each.times >= 1 and each.asked.wanted.viewer is None:
-            refreshed += (await _body(runtime, each.asked, bypass=False, times=0)).cache == "miss"
+            refreshed += (await _body(runtime, each.asked, times=0)).cache == "miss"
     for each in known.values():
         each.times /= 2
     return refreshed
 
 
-async def _body(runtime: Runtime[Any], asked: Asked, *, bypass: bool, times: int) -> Body:
+async def _body(runtime: Runtime[Any], asked: Asked, *, times: int) -> Body:
     cache = runtime.cache
-    looks = await _looks(runtime, cache, asked, times) if cache and asked.may_be_kept and not bypass else None
+    looks = await _looks(runtime, cache, asked, times) if cache and asked.may_be_kept and not asked.bypass else None
     if cache is None or looks is None:
         page, stats = await _read_both(runtime, asked)
         return Body(_joined(page, stats), "bypass")
@@ -166,6 +188,7 @@ def _remember(known: dict[str, Known], key: str, found: Known) -> None:
     known[key] = found
 
 
+_read: WeakKeyDictionary[AsyncEngine, dict[bytes, Asked]] = WeakKeyDictionary()
 _known: WeakKeyDictionary[AsyncEngine, dict[str, Known]] = WeakKeyDictionary()
 
 
