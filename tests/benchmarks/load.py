@@ -86,12 +86,13 @@ async def at_rate(
     return latencies
 
 
-async def as_fast_as_possible(port: int, path: str | Sequence[str], *, requests: int) -> float:
-    """Requests per second, of one path or of several, one after the other."""
+async def as_fast_as_possible(port: int | Sequence[int], path: str | Sequence[str], *, requests: int) -> float:
+    """Requests per second, of one path or of several, one after the other; several ports share the connections."""
     paths = itertools.cycle([path] if isinstance(path, str) else path)
+    ports = itertools.cycle([port] if isinstance(port, int) else port)
 
     async def worker(share: int) -> None:
-        connection = await Connection.open(port)
+        connection = await Connection.open(next(ports))
         for _ in range(share):
             await connection.get(next(paths))
         connection.close()

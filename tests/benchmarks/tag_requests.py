@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlencode
 
-from harness import MB, Cpu, Servers, of_server, ready, running, table
+from harness import MB, Cpu, Group, Servers, Several, of_server, ready, running, table
 from load import as_fast_as_possible
 from rich.table import Table
 from services_stand_in import gateway
@@ -16,48 +16,47 @@ from genonaut.stack.ports import free_port
 from genonaut.stack.servers import Valkey
 
 REQUESTS = 4_000
-
-
 BYPASS = "&cache_bypass=true"
 
 
 async def requested(site: Servers, asked: Sequence[Question]) -> Table:
-    """First pages of every shape by date, none asked for twice in a row; from the service, and through the gateway."""
+    """First pages of every shape by date, none asked for twice in a row.
+
+    From one process of the service, from two, and from one through the gateway.
+    """
     paths = [path(question) for question in asked if question.sort == "created_at" and not question.skip]
     report = table(
         f"GET /content/unified, {len(paths)} different first pages by date, {REQUESTS:,} requests",
-        *("", "requests/s", "CPU µs: service", "gateway", "postgres", "valkey", "client", "PSS of the service, MB"),
+        *("", "requests/s", "CPU µs: service", "gateway", "postgres", "valkey", "client", "PSS of a process, MB"),
     )
-    port = free_port()
-    environment = site.settings("content") | {"API_PORT": str(port), "LOG_LEVEL": "WARNING"}
-    with (
-        cache(site) as valkey,
-        running(
-            ["-m", "genonaut.content", "serve"],
-            environment | {"REDIS_URL": valkey.url()},
-            log=site.folder / "content.log",
-        ) as service,
-    ):
-        await ready(f"http://127.0.0.1:{port}/health")
-        async with gateway(site, port, LOG_LEVEL="WARNING") as (gateway_port, forwarding):
+    ports = [free_port(), free_port()]
+    with cache(site) as valkey, serving(site, ports[0], valkey) as first, serving(site, ports[1], valkey) as second:
+        for port in ports:
+            await ready(f"http://127.0.0.1:{port}/health")
+        async with gateway(site, ports[0], LOG_LEVEL="WARNING") as (gateway_port, forwarding):
             groups = {
-                "service": service,
+                "service": Several([first, second]),
                 "gateway": forwarding,
                 "postgres": site.processes()["postgres"],
                 "valkey": of_server("valkey", valkey.home),
             }
-            ways = (("", port), (", through the gateway", gateway_port))
-            for name, bypass, way, asked_port in (
-                (name, bypass, *way) for name, bypass in (("uncached", BYPASS), ("cached", "")) for way in ways
-            ):
+            ways = {"": ports[:1], ", two processes": ports, ", through the gateway": [gateway_port]}
+            for name, bypass in (("uncached", BYPASS), ("cached", "")):
                 asked_paths = [each + bypass for each in paths]
-                await as_fast_as_possible(asked_port, asked_paths, requests=len(paths))
-                cpu, own = Cpu(groups), time.process_time()
-                rate = await as_fast_as_possible(asked_port, asked_paths, requests=REQUESTS)
-                spent = [*cpu.spent().values(), time.process_time() - own]
-                costs = [f"{each / REQUESTS * 1e6:,.0f}" for each in spent]
-                report.add_row(name + way, f"{rate:,.0f}", *costs, f"{service.memory() / MB:.0f}")
+                for way, asked_ports in ways.items():
+                    await as_fast_as_possible(asked_ports, asked_paths, requests=2 * len(paths))
+                    cpu, own = Cpu(groups), time.process_time()
+                    rate = await as_fast_as_possible(asked_ports, asked_paths, requests=REQUESTS)
+                    spent = [*cpu.spent().values(), time.process_time() - own]
+                    costs = [f"{each / REQUESTS * 1e6:,.0f}" for each in spent]
+                    report.add_row(name + way, f"{rate:,.0f}", *costs, f"{first.memory() / MB:.0f}")
     return report
+
+
+def serving(site: Servers, port: int, valkey: Valkey) -> AbstractContextManager[Group]:
+    environment = {"API_PORT": str(port), "LOG_LEVEL": "WARNING", "REDIS_URL": valkey.url()}
+    log = site.folder / f"content-{port}.log"
+    return running(["-m", "genonaut.content", "serve"], site.settings("content") | environment, log=log)
 
 
 @contextmanager
