@@ -103,7 +103,7 @@ class Model:
 
     async def judge(self) -> None:
         if made := self._any():
-            made.quality = self.choose.choice([0, 0.001, 0.5, 0.9])
+            made.quality = self.choose.choice([0, 0.001, 0.5, 0.9, round(self.choose.random(), 3)])
             await self._put(made, "/quality", {"quality_score": made.quality})
 
     async def delete(self) -> None:
@@ -242,7 +242,6 @@ async def test_lists_show_what_a_plain_list_would(
     choose = random.Random(seed)
     monkeypatch.setattr(search_queries, "GATHERED", choose.choice([0, 8, 3000]))
     monkeypatch.setattr(search_queries, "WALKED", choose.choice([0, 10, 30_000]))
-    monkeypatch.setattr(search_queries, "LEAPT", choose.choice([0, 3, 2_000]))
     monkeypatch.setattr(search_queries, "STRIDE", choose.choice([1, 4, 256]))
     monkeypatch.setattr(search_queries, "LOOKED_AT", choose.choice([0, 5, 1_000]))
     monkeypatch.setattr(search_queries, "TESTED", choose.choice([0, 8, 20_000]))

@@ -2,7 +2,7 @@
 
 By time, which is how the bits are ordered, any page costs the same. By another value there are two ways: to fetch all
 that is found and sort it, when it is little, and to walk the index of that value until the page is full, when it is
-much. A page by quality far behind the first begins its walk near it, because the bits know steps of quality.
+much. Where a page by quality is, the bits tell, because they know steps of it.
 """
 
 import time
@@ -21,13 +21,13 @@ from genonaut.content.items.queries import with_phrases
 from genonaut.content.items.tables import items
 from genonaut.content.search import arrays, segments
 from genonaut.content.search.arrays import condition, named
-from genonaut.content.search.domain import Named, Wanted, is_whole_step, quality_from, term_of
+from genonaut.content.search.domain import Named, Wanted, is_whole_step, term_of
 from genonaut.content.search.guards import guards_of
-from genonaut.content.search.keys import QUALITY_STEPS
 from genonaut.content.search.matches import Bound, Loose, Matches, Place, SortKey
 from genonaut.content.search.planner import Knobs, Plan, Strategy, plan, tell
+from genonaut.content.search.quality import near
 from genonaut.content.search.segments import Block, all_blocks
-from genonaut.content.search.terms import Except, Has, Term, every
+from genonaut.content.search.terms import Except, Has, Term
 from genonaut.content.search.words import keys_of, resolved
 from genonaut.platform.database import driver_of
 from genonaut.platform.http.cursors import Position
@@ -39,8 +39,6 @@ WALKED = 30_000
 """After so many rows without a full page, or as many as are found when that is more, these are fetched and sorted."""
 STRIDE = 256
 """As many rows are walked at first, then twice as many each time, up to 32 times."""
-LEAPT = 2_000
-"""More than so many are not walked past, where the bits of quality can tell how many there are."""
 LOOKED_AT = 1_000
 """More rows than so many are not looked at one by one, whatever was expected, when there are bits."""
 TESTED = 20_000
@@ -156,7 +154,7 @@ async def _page(snapshot: _Snapshot, search: _Search, found: _Found, query: List
         return await fetch_page(connection, statement.where(_among(ids), *search.conditions), query)
     if by_time:
         return await _by_time(connection, found, query, statement)
-    return await _walked(snapshot, search, matches, query, statement)
+    return await _walked(snapshot, matches, query, statement)
 
 
 async def _found(snapshot: _Snapshot, search: _Search, query: ListQuery, knobs: Knobs) -> _Found:
@@ -220,9 +218,7 @@ async def _by_time(connection: AsyncConnection, found: _Found, query: ListQuery,
     )
 
 
-async def _walked(
-    snapshot: _Snapshot, search: _Search, matches: Matches, query: ListQuery, statement: Select[Any]
-) -> Page:
+async def _walked(snapshot: _Snapshot, matches: Matches, query: ListQuery, statement: Select[Any]) -> Page:
     """By a value that the bits are not ordered by."""
     total, start = len(matches), query.start
     ahead = total
@@ -231,10 +227,17 @@ async def _walked(
     skip = query.skipped(total, ahead)
     passed = 0 if start is not None or query.backward else skip
     place = None if start is None else (start.value, start.key)
-    if passed > LEAPT and query.sort == "quality_score" and search.since is None:
-        place, leapt = await _leap(snapshot, search.term, query, total, passed)
-        passed -= leapt
-    found = await _walk(snapshot.driver, matches, query, place, passed + query.size + 1)
+    found = None
+    if query.sort == "quality_score" and len(matches.loose) <= GATHERED:
+        falling, wanted = query.descending is not query.backward, passed + query.size + 1
+        around = await near(
+            snapshot.driver, snapshot.blocks, matches, falling=falling, place=place, passed=passed, wanted=wanted
+        )
+        passed, place = passed - around.skipped, around.place
+        if len(around.candidates) <= GATHERED:
+            found = await _sorted(snapshot.driver, around.candidates, query, place, passed + query.size + 1)
+    if found is None:
+        found = await _walk(snapshot.driver, matches, query, place, passed + query.size + 1)
     if found is None:
         found = await _sorted(snapshot.driver, matches, query, place, passed + query.size + 1)
     chosen = found[passed : passed + query.size]
@@ -251,26 +254,6 @@ async def _walked(
         has_next=(start is not None or total > ahead) if query.backward else more,
         counted=False,
     )
-
-
-async def _leap(
-    snapshot: _Snapshot, term: Term, query: ListQuery, total: int, passed: int
-) -> tuple[tuple[Any, int] | None, int]:
-    """A place in the order of quality with up to `passed` of what is found before it, and how many: nearly all, often.
-
-    The bits of steps of quality tell how many are found from each step on. It takes some round trips.
-    """
-    place, leapt = None, 0
-    near, far = (QUALITY_STEPS, 1) if query.descending else (1, QUALITY_STEPS)
-    while abs(far - near) > 1:
-        step = (near + far) // 2
-        (above,) = await segments.count(snapshot.driver, snapshot.blocks, [every([term, quality_from(step)])])
-        before = above if query.descending else total - above
-        if before > passed:
-            far = step
-        else:  # ids are above 0: the place is right before, or right behind, all that have this quality
-            near, leapt, place = step, before, (step / QUALITY_STEPS, 0)
-    return place, leapt
 
 
 async def _walk(

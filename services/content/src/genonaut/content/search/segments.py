@@ -22,6 +22,9 @@ from genonaut.content.search.terms import Term, keys_of
 
 CACHE_BYTES = 96 * 1024 * 1024
 
+Bits = Mapping[int, Mapping[int, BitMap]]
+"""By block and key. A key that does not occur in a block is not there, or has no bits."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -101,10 +104,10 @@ async def find(
         )
     else:
         tail, in_tail = await driver.fetch(_TAIL.format(met=met), *arguments), []
-    segments = await _segments(driver, blocks, {key for each in (term, *counted) for key in keys_of(each)})
+    segments = await bits(driver, blocks, {key for each in (term, *counted) for key in keys_of(each)})
     outdated = _outdated((row["block"], row["position"]) for row in tail)
-    bits = {block.number: evaluated(term, segments[block.number]) for block in blocks}
-    bits |= {number: bits[number] - positions for number, positions in outdated.items()}
+    folded = {block.number: evaluated(term, segments[block.number]) for block in blocks}
+    folded |= {number: folded[number] - positions for number, positions in outdated.items()}
     found = sorted((row["created_at"], row["item_id"], row["block"], row["position"]) for row in tail if row["found"])
     unplaced = [(created_at, item_id) for created_at, item_id, number, _ in found if number is None]
     places = iter(await _places(driver, blocks, [*unplaced, *bounds]))
@@ -113,7 +116,7 @@ async def find(
         for created_at, item_id, number, position in found
     ]
     return (
-        Matches(bits, loose),
+        Matches(folded, loose),
         [Bound(key, place) for key, place in zip(bounds, places, strict=True)],
         _counted(blocks, segments, outdated, counted, in_tail),
     )
@@ -130,7 +133,7 @@ async def count(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequ
     counts: list[int]
     *counts, numbers, positions = await driver.fetchrow(_COUNTED.format(counts=", ".join(filtered)), *arguments)
     outdated = _outdated(zip(numbers or (), positions or (), strict=True))
-    segments = await _segments(driver, blocks, {key for term in terms for key in keys_of(term)})
+    segments = await bits(driver, blocks, {key for term in terms for key in keys_of(term)})
     return _counted(blocks, segments, outdated, terms, counts)
 
 
@@ -145,7 +148,7 @@ def _outdated(places: Iterable[tuple[int | None, int]]) -> Mapping[int, BitMap]:
 
 def _counted(
     blocks: Sequence[Block],
-    segments: Mapping[int, Mapping[int, BitMap]],
+    segments: Bits,
     outdated: Mapping[int, BitMap],
     terms: Sequence[Term],
     in_tail: Sequence[int],
@@ -153,26 +156,24 @@ def _counted(
     counts = list(in_tail)
     for index, term in enumerate(terms):
         for block in blocks:
-            bits = evaluated(term, segments[block.number])
+            found = evaluated(term, segments[block.number])
             gone = outdated.get(block.number, NONE)
-            counts[index] += len(bits) - bits.intersection_cardinality(gone)
+            counts[index] += len(found) - found.intersection_cardinality(gone)
     return counts
 
 
-async def _segments(
-    driver: asyncpg.Connection, blocks: Sequence[Block], keys: Iterable[int]
-) -> Mapping[int, Mapping[int, BitMap]]:
-    """The bits of the keys by block. A key that does not occur in one is not there, or has no bits."""
+async def bits(driver: asyncpg.Connection, blocks: Sequence[Block], keys: Iterable[int]) -> Bits:
+    """The bits of the keys. Read only."""
     read: dict[int, dict[int, BitMap]] = {}
     missing: list[tuple[Block, int]] = []
     for block in blocks:
-        bits = read[block.number] = {}
+        of_block = read[block.number] = {}
         for key in keys:
             kept = cache.get(block.version, key)
             if kept is None:
                 missing.append((block, key))
             else:
-                bits[key] = kept
+                of_block[key] = kept
     if missing:
         numbers, wanted = [block.number for block, _ in missing], [key for _, key in missing]
         stored = {(row["block"], row["key"]): row["bits"] for row in await driver.fetch(_SEGMENTS, numbers, wanted)}
