@@ -128,8 +128,13 @@ HAPPENINGS: dict[str, tuple[Happening, set[str]]] = {
         lambda gallery: gallery.put(f"/users/{gallery.users[0]}/preferences", {"preferences": {"a": 1}}),
         set(),
     ),
-    # Nobody else sees it, but it is ada's and has a tag.
-    "a private item of ada's is edited": (put(2, title="Mine"), {"ada's", "for ada", "by ada", "wood"}),
+    # Nobody else sees it, nor that something happens to it.
+    "a private item of ada's is edited": (put(2, title="Mine"), {"ada's", "for ada"}),
+    "a private item of ada's gets a tag": (put(2, tags=["wood", "sea"]), {"ada's", "for ada"}),
+    "ada makes a private item": (
+        lambda gallery: gallery.item(gallery.users[0], tags=["wood"], is_private=True),
+        {"ada's", "for ada"},
+    ),
     "bob's is edited": (put(3, title="Wood"), {"all", "wood", "regular", "by bob", "for ada", "for bob", "not wood"}),
     "bob's is judged": (
         put(3, "/quality", quality_score=0.9),

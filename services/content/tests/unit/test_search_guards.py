@@ -1,5 +1,6 @@
 """What a list depends on: of every item that comes, goes or changes in it, one of its guards is dropped."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -7,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genonaut.content.search.domain import EVERYTHING, Named, Scope, Wanted, term_of
-from genonaut.content.search.guards import MOST, NAMES, guard, guards_of
+from genonaut.content.search.guards import MOST, NAMES, dropped, guard, guards_of
 from genonaut.content.search.keys import class_key, creator_key, quality_keys, tag_key, type_key
 from genonaut.content.search.terms import is_met
 
 VIEWER, CREATOR = UUID(int=1), UUID(int=2)
 CATS, DOGS, OIL = tag_key(1), tag_key(2), tag_key(3)
 PUBLIC = {class_key("items", is_private=False), class_key("auto", is_private=False)}
+PRIVATE = {class_key("items", is_private=True), class_key("auto", is_private=True)}
 
 keys = st.builds(
     lambda tags, creator, source, private, kind: {
@@ -37,8 +39,9 @@ def named(**more: Any) -> Named:
     return Named(**{"viewer": None, "creator": None, "tags": [], "unwanted_tags": [], **more})
 
 
-def guards(*keys: int) -> list[str]:
-    return [NAMES, *map(guard, sorted(keys))]
+def guards(*keys: int, own: int | None = None) -> list[str]:
+    """Of these keys and, of the first user's private items, of this one."""
+    return [NAMES, *map(guard, sorted(keys)), *([guard(own, owner=creator_key(1))] if own else [])]
 
 
 @given(groups, groups, scopes, st.booleans(), st.booleans(), st.booleans(), keys, st.none() | keys)
@@ -63,9 +66,27 @@ def test_whatever_changes_a_list_drops_one_of_its_guards(
     term = term_of(wanted, names)
     shown = is_met(term, before) or (after is not None and is_met(term, after))
 
-    touched = {guard(key) for key in before | (after or set())}
+    assert not shown or dropped(before, after or ()) & set(guards_of(wanted, names) or ())
 
-    assert not shown or touched & set(guards_of(wanted, names) or ())
+
+@given(groups, groups, st.booleans(), st.booleans(), keys, keys)
+def test_what_happens_to_an_item_while_it_is_private_drops_nothing_of_others(
+    tags: Any, unwanted: Any, every: Any, created: Any, before: Any, after: Any
+) -> None:
+    wanted = Wanted(
+        viewer=VIEWER,
+        creator_id=CREATOR if created else None,
+        tags=["word"] * len(tags),
+        unwanted_tags=["word"] * len(unwanted),
+        every_tag=every,
+    )
+    lists = [
+        guards_of(each, Named(viewer=viewer, creator=creator_key(2) if created else None, tags=tags, unwanted_tags=[]))
+        for each, viewer in ((wanted, creator_key(1)), (replace(wanted, viewer=None), None))
+    ]
+    in_private = [each for each in (before, after) if creator_key(1) not in each and PRIVATE & each]
+
+    assert not any(dropped(*in_private) & set(each or ()) for each in lists)
 
 
 def test_a_list_depends_on_as_little_as_it_can() -> None:
@@ -76,9 +97,13 @@ def test_a_list_depends_on_as_little_as_it_can() -> None:
     assert guards_of(tagged, counted) == guards(DOGS)
     assert guards_of(Wanted(tags=["cat", "dog"]), counted) == guards(CATS, DOGS)
     assert guards_of(Wanted(creator_id=CREATOR), named(creator=creator_key(2))) == guards(creator_key(2))
-    assert guards_of(Wanted(viewer=VIEWER), named(viewer=creator_key(1))) == guards(creator_key(1), *PUBLIC)
+    mine = named(viewer=creator_key(1))
+    assert guards_of(Wanted(viewer=VIEWER), mine) == guards(*PUBLIC, own=creator_key(1))
+    assert guards_of(Wanted(viewer=VIEWER, public_only=True), mine) == guards(*PUBLIC)
     own = Wanted(viewer=VIEWER, scopes=[Scope("items", "user"), Scope("auto", "user")])
-    assert guards_of(own, named(viewer=creator_key(1))) == guards(creator_key(1))
+    assert guards_of(own, mine) == guards(creator_key(1), own=creator_key(1))
+    tagged = Wanted(viewer=VIEWER, tags=["cat"])
+    assert guards_of(tagged, named(viewer=creator_key(1), tags=[[CATS]])) == guards(CATS, own=CATS)
     assert guards_of(Wanted(scopes=EVERYTHING[:1]), named()) == guards(class_key("items", is_private=False))
 
 
