@@ -84,6 +84,18 @@ async def test_a_statement_over_the_timeout_is_the_504_of_the_documentation(fail
     }
 
 
+async def test_it_says_who_asked_when_they_said_so(failing: Failing) -> None:
+    ada = "018f0000-0000-7000-8000-000000000000"
+    failing.statement = text("SELECT pg_sleep(30)")
+
+    contexts = [
+        (await failing.http.get("/api/v1/gallery", params=query)).json()["details"]["context"]
+        for query in ({"user_id": ada}, {"user_id": "somebody"})
+    ]
+
+    assert [context.get("user_id") for context in contexts] == [ada, None]
+
+
 @pytest.mark.parametrize(
     ("statement", "value"),
     [

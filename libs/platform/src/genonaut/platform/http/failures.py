@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import RouteContext, iter_route_contexts
@@ -132,6 +134,7 @@ def _matches(route: RouteContext, path: str) -> bool:
 
 def _statement_timeout(scope: Scope, duration: str | None) -> Problem:
     endpoint = getattr(scope.get("endpoint"), "__name__", None)
+    context = {"path": scope["path"], "method": scope.get("method"), "endpoint": endpoint, **_user(scope)}
     return TimeoutProblem(
         TOO_SLOW,
         error_code="STATEMENT_TIMEOUT",
@@ -139,9 +142,18 @@ def _statement_timeout(scope: Scope, duration: str | None) -> Problem:
             "error_type": "statement_timeout",
             "message": TOO_SLOW,
             "timeout_duration": duration,
-            "details": {"context": {"path": scope["path"], "method": scope.get("method"), "endpoint": endpoint}},
+            "details": {"context": context},
         },
     )
+
+
+def _user(scope: Scope) -> dict[str, str]:
+    """`user_id`, when the request says who asks."""
+    said = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"))).get("user_id", "")
+    try:
+        return {"user_id": str(UUID(said))}
+    except ValueError:
+        return {}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
