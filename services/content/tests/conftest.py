@@ -153,10 +153,16 @@ async def bare_gallery(
 async def full_gallery(
     postgres: Postgres, migrated_template: str, nats_server: Nats, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Gallery]:
-    """One for all tests that only look: `items` of three `users`, many alike in what they are sorted by. HTTP only."""
+    """One for all tests that only look: `items` of three `users`, many alike in what they are sorted by. HTTP only.
+
+    Of their tags, sea is below water, and that and wood are below nature; ocean is another word for sea.
+    """
     async with shared(postgres, migrated_template, nats_server, tmp_path_factory) as gallery:
         choose = random.Random(4)
         gallery.users = [await gallery.user() for _ in range(3)]
+        for slug, parent in (("water", "nature"), ("sea", "water"), ("wood", "nature")):
+            await gallery.post("/tags", {"slug": slug, "parents": [parent]})
+        await gallery.post(f"/tags/{id_of('sea')}/aliases", {"alias": "ocean"})
         for number in range(36):
             gallery.clock.now += timedelta(seconds=number % 3)
             item = await gallery.item(

@@ -1,11 +1,14 @@
 """The unified list against a plain Python model of it."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from genonaut.content.tags.domain import id_of
 
 COMBINATIONS = ["user-regular", "user-auto", "community-regular", "community-auto"]
 ITEM_FIELDS = [
@@ -13,30 +16,82 @@ ITEM_FIELDS = [
     *("created_at", "updated_at", "path_thumb", "prompt"),
 ]
 
-REQUESTS = st.fixed_dictionaries(
-    {
-        "viewer": st.sampled_from([None, 0, 1, 2]),
-        "sort_field": st.sampled_from(["created_at", "updated_at", "quality_score", "title"]),
-        "sort_order": st.sampled_from(["asc", "desc"]),
-    },
-    optional={
-        "content_source_types": st.sets(st.sampled_from(COMBINATIONS)).map(lambda chosen: sorted(chosen) or [""]),
-        "content_types": st.sampled_from(["regular,auto", "regular", "auto", ""]),
-        "tag": st.lists(st.sampled_from(["sea", "Sky", "wood", "night", "unheard-of"]), min_size=1, max_size=2),
-        "tag_names": st.lists(st.sampled_from(["sea", "wood"]), min_size=1, max_size=1),
-        "tag_match": st.sampled_from(["any", "all"]),
-        "search_term": st.sampled_from(
-            ["", "moon", "DARK", '"dark forest"', "forest dark", '"dark water" sun', "%", "t_b", '"', "0"]
-        ),
-    },
+MEANT = {
+    "sea": {"sea"},
+    "Sky": {"sky"},
+    "wood": {"wood"},
+    "ocean": {"sea"},
+    str(id_of("night")): {"night"},
+    "sky~descendants": {"sky"},
+    "water": set[str](),
+    "water~descendants": {"sea"},
+    "nature~descendants": {"sea", "wood"},
+    "unheard-of": set[str](),
+}
+"""For each word the tags of `full_gallery` that satisfy it."""
+
+WORDS = st.lists(st.sampled_from(list(MEANT)), min_size=1, max_size=2)
+
+ALWAYS = {
+    "viewer": st.sampled_from([None, 0, 1, 2]),
+    "sort_field": st.sampled_from(["created_at", "updated_at", "quality_score", "title", "popularity"]),
+    "sort_order": st.sampled_from(["asc", "desc"]),
+    "tag_match": st.sampled_from(["any", "all"]),
+}
+FILTERS: dict[str, st.SearchStrategy[Any]] = {
+    "content_source_types": st.sets(st.sampled_from(COMBINATIONS)).map(lambda chosen: sorted(chosen) or [""]),
+    "content_types": st.sampled_from(["regular,auto", "regular", "auto", ""]),
+    "creator_filter": st.sampled_from(["all", "user", "community"]),
+    "creator": st.sampled_from([0, 1, 2]),
+    "tag": WORDS,
+    "tag_names": WORDS,
+    "exclude_tag": WORDS,
+    "min_quality_score": st.sampled_from([0, 0.25, 0.3, 0.75, 1]),
+    "public_only": st.booleans(),
+    "search_term": st.sampled_from(
+        ["", "moon", "DARK", '"dark forest"', "forest dark", '"dark water" sun', "%", "t_b", '"', "0"]
+    ),
+}
+# A few at a time: with more of them nearly all lists would be empty.
+REQUESTS = st.sets(st.sampled_from(sorted(FILTERS)), max_size=3).flatmap(
+    lambda chosen: st.fixed_dictionaries({**ALWAYS, **{name: FILTERS[name] for name in sorted(chosen)}})
 )
 
+MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["next", "previous", "page", "skip", "last"]),
+        st.integers(1, 12),
+        st.sampled_from([1, 2, 5, 9, 36]),
+    ),
+    min_size=4,
+    max_size=8,
+)
+"""A way through a list: what to do, with which number where it takes one, and how many items to show."""
 
-def expected(items: list[dict[str, Any]], asked: Mapping[str, Any], viewer: str | None) -> list[dict[str, Any]]:
+
+def request_of(gallery: Any, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """As parameters of the list."""
+    request = {name: value for name, value in asked.items() if name not in {"viewer", "creator"}}
+    if asked["viewer"] is not None:
+        request["user_id"] = gallery.users[asked["viewer"]]
+    else:
+        request.pop("creator_filter", None)  # which would be a mistake: it is about the viewer
+    if "creator" in asked:
+        request["creator_id"] = gallery.users[asked["creator"]]
+    return request
+
+
+def expected(gallery: Any, request: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the list holds, in its order."""
-    found = [item for item in items if visible(item, viewer) and in_scope(item, asked, viewer) and fits(item, asked)]
-    key = asked["sort_field"]
-    return sorted(found, key=lambda item: (item[key], item["id"]), reverse=asked["sort_order"] == "desc")
+    viewer = request.get("user_id")
+    found = [
+        item
+        for item in gallery.items
+        if visible(item, viewer) and in_scope(item, request, viewer) and fits(item, request)
+    ]
+    key = request["sort_field"]
+    # Nobody has done anything with any of the items: they are all as popular.
+    return sorted(found, key=lambda item: (item.get(key, 0), item["id"]), reverse=request["sort_order"] == "desc")
 
 
 def visible(item: dict[str, Any], viewer: str | None) -> bool:
@@ -50,30 +105,40 @@ def whose(item: dict[str, Any], viewer: str | None) -> str:
 def in_scope(item: dict[str, Any], asked: Mapping[str, Any], viewer: str | None) -> bool:
     if "content_source_types" in asked:
         return viewer is not None and whose(item, viewer) in asked["content_source_types"]
-    return item["source_type"] in asked.get("content_types", "regular,auto").split(",")
+    owner = asked.get("creator_filter", "all")
+    return item["source_type"] in asked.get("content_types", "regular,auto").split(",") and (
+        owner == "all" or (item["creator_id"] == viewer) == (owner == "user")
+    )
 
 
 def fits(item: dict[str, Any], asked: Mapping[str, Any]) -> bool:
-    wanted = {word.lower() for word in [*asked.get("tag", []), *asked.get("tag_names", [])]}
+    tags = set(item["tags"])
+    wanted = [MEANT[word] for word in [*asked.get("tag", []), *asked.get("tag_names", [])]]
     quantifier = all if asked.get("tag_match") == "all" else any
-    tagged = not wanted or quantifier(tag in item["tags"] for tag in wanted)
+    tagged = not wanted or quantifier(tags & meant for meant in wanted)
+    unwanted = any(tags & MEANT[word] for word in asked.get("exclude_tag", []))
     texts = [" ".join(item[name].lower().split()) for name in ("title", "prompt")]
     pieces = asked.get("search_term", "").lower().split('"')
     phrases = [word for piece in pieces[::2] for word in piece.split()] + pieces[1::2]
-    return tagged and all(any(phrase in text for text in texts) for phrase in phrases)
+    return (
+        tagged
+        and not unwanted
+        and item["quality_score"] >= asked.get("min_quality_score", 0)
+        and item["creator_id"] == asked.get("creator_id", item["creator_id"])
+        and not (item["is_private"] and asked.get("public_only"))
+        and all(any(phrase in text for text in texts) for phrase in phrases)
+    )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60)
 @given(asked=REQUESTS, size=st.integers(3, 20))
 async def test_the_list_is_that_of_the_model(full_gallery, asked, size) -> None:
-    viewer = None if asked["viewer"] is None else full_gallery.users[asked["viewer"]]
-    request = {key: value for key, value in asked.items() if key != "viewer"} | {"user_id": viewer, "page_size": size}
-    request = {key: value for key, value in request.items() if value is not None}
-    model = expected(full_gallery.items, asked, viewer)
+    request = {**request_of(full_gallery, asked), "page_size": size}
+    model = expected(full_gallery, request)
 
     forward, body = [], await full_gallery.get("/content/unified", **request)
     assert body["pagination"]["total_count"] == body["total"] == len(model)
-    assert body["stats"] == counts(full_gallery.items, viewer)
+    assert body["stats"] == counts(full_gallery.items, request.get("user_id"))
     while True:
         forward.append(body["items"])
         if not body["pagination"]["has_next"]:
@@ -89,6 +154,63 @@ async def test_the_list_is_that_of_the_model(full_gallery, asked, size) -> None:
 
     pages = [await full_gallery.get("/content/unified", **request, page=page + 1) for page in range(len(forward))]
     assert [page["items"] for page in pages] == forward
+
+
+@settings(max_examples=60)
+@given(asked=REQUESTS, moves=MOVES)
+async def test_every_way_through_the_list_leads_where_it_should(full_gallery, asked, moves) -> None:
+    """Cursors, numbers, and other sizes of pages, in any order: each page is the part of the model that it says."""
+    request = request_of(full_gallery, asked)
+    model = [item["id"] for item in expected(full_gallery, request)]
+    total, start, end = len(model), 0, 0
+    paging: dict[str, Any] = {"next_cursor": None, "prev_cursor": None}
+    for move, number, size in moves:
+        where: dict[str, Any]
+        if move in {"next", "previous"}:
+            where = {"cursor": paging["next_cursor" if move == "next" else "prev_cursor"], "page_size": size}
+            if where["cursor"] is None:
+                continue
+            first, last = (end, end + size) if move == "next" else (start - size, start)
+        elif move == "page":
+            where = {"page": number, "page_size": size}
+            first, last = (number - 1) * size, number * size
+            if number > 1 and first >= total:
+                refused = await full_gallery.problem("GET", "/content/unified", params={**request, **where})
+                assert refused == (404, "PAGE_OUT_OF_RANGE")
+                continue
+        elif move == "skip":
+            where = {"skip": number, "limit": size}
+            first, last = number, number + size
+        else:
+            where = {"backward": True, "page_size": size}
+            first, last = total - size, total
+        start, end = min(max(0, first), total), min(last, total)
+
+        body = await full_gallery.get("/content/unified", **request, **where)
+
+        paging = body["pagination"]
+        assert [item["id"] for item in body["items"]] == model[start:end]
+        assert (paging["total_count"], body["total"], body["limit"]) == (total, total, size)
+        assert body["skip"] == (number if move == "skip" else start)
+        assert paging["has_next"] == body["has_more"] == (paging["next_cursor"] is not None) == (end < total)
+        assert paging["has_previous"] == (paging["prev_cursor"] is not None) == (start > 0)
+
+
+@pytest.mark.parametrize("size", range(5))
+async def test_all_combinations_of_sources(full_gallery, size) -> None:
+    """The sixteen of them, for everybody and for nobody: a list of the union, whose parts are as its statistics say."""
+    for chosen in combinations(COMBINATIONS, size):
+        for viewer in (None, *full_gallery.users):
+            asked = {"content_source_types": chosen or [""], **({"user_id": viewer} if viewer else {})}
+            body = await full_gallery.get("/content/unified", **asked, page_size=100)
+            model = [
+                item
+                for item in full_gallery.items
+                if viewer and visible(item, viewer) and whose(item, viewer) in chosen
+            ]
+            assert {item["id"] for item in body["items"]} == {item["id"] for item in model}
+            stated = sum(body["stats"][f"{word.replace('-', '_')}_count"] for word in chosen if viewer)
+            assert body["total"] == len(model) == stated
 
 
 def shown(item: dict[str, Any]) -> dict[str, Any]:
