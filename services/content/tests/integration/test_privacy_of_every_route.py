@@ -127,7 +127,11 @@ class Town:
         answers: dict[Any, Answer] = {}
         for name in names:
             always = {"user_id": self.people[name] if name else None}
-            for each in reads(document, known, always=always, varied=varied):
+            # In another order there is the same to see, and once is enough for that.
+            orders: dict[str, Sequence[Any]] = (
+                {} if name else dict.fromkeys(("sort_field", "sort_order", "backward"), ())
+            )
+            for each in reads(document, known | orders, always=always, varied=varied):
                 if each not in answers:
                     answers[each] = answer = await self.answer("GET", each)
                     if ("page_size", 1) in each.query and (cursor := next_cursor(answer)):
@@ -176,7 +180,7 @@ class Town:
         assert (await self.gallery.client.get(secrets[0]["path_thumb"])).status_code == 200
         await upkeep.fold_everything(database)
         now = self.gallery.clock.now
-        self.gallery.clock.now += timedelta(milliseconds=1)
+        self.gallery.clock.now += timedelta(days=1, hours=1)  # of which nothing public is
         own = f"?user_id={ada['user_id']}"
         for each in secrets:
             path = f"/content/{each['id']}"
@@ -230,7 +234,7 @@ async def test_nobody_else_can_tell_what_is_private(town) -> None:
     seen = {each.route for each in changed(own, await town.read(known, "ada", varied=False)) if isinstance(each, Read)}
     about = {each.route for each in own if isinstance(each, Read) and dict(each.query).get("user_id")}
     assert {route for route in about - seen if not route.startswith("/api/v1/tags/")} == set()
-    assert len(liked) == 3
+    assert (len(liked), len(before) > 500) == (3, True)
 
 
 async def test_a_cursor_is_no_use_to_anybody_else(town) -> None:

@@ -46,7 +46,7 @@ FILTERS: dict[str, st.SearchStrategy[Any]] = {
     "tag": WORDS,
     "tag_names": WORDS,
     "exclude_tag": WORDS,
-    "min_quality_score": st.sampled_from([0, 0.25, 0.3, 0.75, 1]),
+    "min_quality_score": st.sampled_from([0, 0.25, 0.2501, 0.75, 1]),
     "public_only": st.booleans(),
     "search_term": st.sampled_from(
         ["", "moon", "DARK", '"dark forest"', "forest dark", '"dark water" sun', "%", "t_b", '"', "0"]
