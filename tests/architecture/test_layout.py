@@ -29,8 +29,14 @@ OWN_WORDS = {
     "content/credentials": {"hashing"},
     # Beside the roles, a loop that no request sets going.
     "content/items": {"implications"},
-    # An index of its own: what items are found by, where their bits are, and how those are read and written.
-    "content/search": {"arrays", "checks", "folding", "keys", "matches", "planner", "segments", "terms", "upkeep"},
+    # An index of its own: what items are found by, where their bits are, how those are read and written, and what a
+    # list depends on.
+    "content/search": {
+        *("arrays", "checks", "folding", "guards", "keys", "matches", "planner", "quality", "segments", "terms"),
+        *("upkeep", "words"),
+    },
+    # Bodies that are kept until they are old, and a loop that makes them anew.
+    "content/unified": {"pages", "warming"},
     # Where images are and for whom; what is made of them when it is asked for; and a loop that no request sets going.
     "content/images": {"addresses", "renditions", "sweep"},
     # Which counters there are and what moves them: arithmetic that recording, changing and showing rest on.
