@@ -148,25 +148,35 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(folding, name, value)
 
 
-WAYS: dict[str, tuple[dict[str, int], dict[str, Any]]] = {
-    "all that is found is sorted": ({}, {}),
-    "an index is walked": ({"GATHERED": 0, "STRIDE": 4}, {}),
-    "words are looked for": ({}, {"search_term": "dark forest"}),
+@dataclass
+class Way:
+    """How pages are found: by these sorts, with these limits, for a question that has this in it, too."""
+
+    sorts: list[str]
+    limits: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
+
+
+WAYS = {
+    "all that is found is sorted": Way(list(SORTS)),
+    "an index is walked": Way(["updated_at", "quality_score", "title", "popularity"], {"GATHERED": 0, "STRIDE": 4}),
+    "steps of quality are looked at": Way(["quality_score"], {"GATHERED": 20, "STRIDE": 4}),
+    "now the one, now the other": Way(["quality_score", "title"], {"GATHERED": 34, "STRIDE": 4}),
+    "words are looked for": Way(["created_at", "title"], asked={"search_term": "dark forest"}),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 async def test_what_is_there_all_the_time_is_seen_once(
-    still_gallery: Any, small: None, monkeypatch: pytest.MonkeyPatch, way: str
+    still_gallery: Any, small: None, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
-    limits, more = WAYS[way]
-    for name, value in limits.items():
+    for name, value in way.limits.items():
         monkeypatch.setattr(search_queries, name, value)
     viewer = await still_gallery.user()
     crowd = Crowd(still_gallery, still_gallery.clock.now)
     staying = await settle(still_gallery, viewer)
-    asked = {"user_id": viewer, "tag": "sea", "exclude_tag": "wood", "page_size": 7, **more}
-    walks = [(sort, order, backward) for sort in SORTS for order in ("asc", "desc") for backward in (False, True)]
+    asked = {"user_id": viewer, "tag": "sea", "exclude_tag": "wood", "page_size": 7, **way.asked}
+    walks = [(sort, order, backward) for sort in way.sorts for order in ("asc", "desc") for backward in (False, True)]
 
     async with asyncio.TaskGroup() as tasks:
         for seed in range(3):
