@@ -10,7 +10,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from genonaut.platform import cache as cache_module
-from genonaut.platform.cache import GuardedCache
+from genonaut.platform.cache import Command, GuardedCache
 from genonaut.platform.database import Database
 from genonaut.platform.guards import Entry, touch
 from genonaut.stack.servers import Valkey
@@ -120,7 +120,7 @@ async def test_answers_have_their_time(opened: Callable[..., Any]) -> None:
     cache = await opened(seconds=0.05)
     await fill(cache, (CATS, b"cats"))
 
-    left = await cache.redis.pttl(f"{cache.prefix}cats")
+    (left,) = await cache.send(("PTTL", f"{cache.prefix}cats"))
 
     assert 0 < left <= 50
 
@@ -128,7 +128,7 @@ async def test_answers_have_their_time(opened: Callable[..., Any]) -> None:
 async def test_a_lost_token_makes_what_was_kept_under_it_old(cache: GuardedCache) -> None:
     await fill(cache, (CATS, b"cats"))
 
-    await cache.redis.unlink(f"{cache.prefix}guard:cat")
+    await cache.send(("UNLINK", f"{cache.prefix}guard:cat"))
 
     assert await value(cache, CATS) is None
 
@@ -206,16 +206,15 @@ async def test_what_could_not_be_dropped_is_not_used_until_it_is(
     monkeypatch.setattr(cache_module, "REST_SECONDS", 0.0)
     await fill(cache, (CATS, b"cats"), (DOGS, b"dogs"))
     reachable = asyncio.Event()
-    unlink = cache.redis.unlink
+    send = cache.send
 
-    async def cut_off(*keys: str) -> int:
-        if not reachable.is_set():
+    async def cut_off(*commands: Command) -> list[Any]:
+        if commands[0][0] == "UNLINK" and not reachable.is_set():
             await asyncio.sleep(0)
             raise ConnectionError("cut off")
-        removed: int = await unlink(*keys)
-        return removed
+        return await send(*commands)
 
-    monkeypatch.setattr(cache.redis, "unlink", cut_off)
+    monkeypatch.setattr(cache, "send", cut_off)
     await cache.drop(["cat"])
     cats, dogs = await cache.look([CATS, DOGS])
     assert (cats.value, cats.tokens, dogs.value) == (None, {}, b"dogs")
@@ -226,6 +225,48 @@ async def test_what_could_not_be_dropped_is_not_used_until_it_is(
     assert await value(cache, CATS) is None
 
 
+async def test_however_many_ask_at_once_all_are_answered(cache: GuardedCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(cache, (CATS, b"cats"), (DOGS, b"dogs"))
+    pipelines = []
+    pipeline = cache._redis.pipeline
+    monkeypatch.setattr(cache._redis, "pipeline", lambda **options: pipelines.append(1) or pipeline(**options))
+
+    values = await asyncio.gather(*(value(cache, [CATS, DOGS][number % 2]) for number in range(1000)))
+
+    assert values == [b"cats", b"dogs"] * 500
+    assert len(pipelines) <= 2, "what is asked while another answer comes goes together"
+
+
+async def test_who_goes_away_takes_no_answer_of_others_along(cache: GuardedCache) -> None:
+    await fill(cache, (CATS, b"cats"))
+    gone, stays = asyncio.create_task(value(cache, CATS)), asyncio.create_task(value(cache, CATS))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    assert await stays == b"cats"
+    assert await value(cache, CATS) == b"cats"
+
+
+async def test_a_command_that_ends_drops_what_it_could_not_and_nothing_else(
+    cache: GuardedCache, valkey: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(cache, (CATS, b"cats"), (DOGS, b"dogs"))
+    command = GuardedCache(valkey, database, prefix=cache.prefix, seconds=60)
+    with monkeypatch.context() as cut:
+
+        async def cut_off(*_: Command) -> list[Any]:
+            raise ConnectionError("cut off")
+
+        cut.setattr(command, "send", cut_off)
+        await command.drop(["cat"])
+    assert await value(cache, CATS) == b"cats"
+
+    await command.close()
+
+    assert await value(cache, CATS) is None
+    assert await value(cache, DOGS) == b"dogs"
+
+
 async def test_too_much_that_could_not_be_dropped_is_everything(
     cache: GuardedCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,11 +274,11 @@ async def test_too_much_that_could_not_be_dropped_is_everything(
     monkeypatch.setattr(cache_module, "REST_SECONDS", 60.0)
     await fill(cache, (DOGS, b"dogs"))
 
-    async def cut_off(*_: str) -> int:
+    async def cut_off(*_: Command) -> list[Any]:
         raise ConnectionError("cut off")
 
     with monkeypatch.context() as cut:
-        cut.setattr(cache.redis, "unlink", cut_off)
+        cut.setattr(cache, "send", cut_off)
         await cache.drop(["a", "b"])
         await cache.drop(["c", "d"])
 

@@ -68,7 +68,7 @@ async def test_what_is_in_a_public_item_may_be_kept_by_every_cache(gallery, pict
 
     answer = await gallery.client.get(item["path_thumb"])
 
-    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert answer.headers["cache-control"] == "public, s-maxage=600, max-age=31536000, immutable"
 
 
 @pytest.mark.parametrize("media_type", ["", "text/plain", "image/svg+xml", "multipart/form-data"])

@@ -23,6 +23,7 @@ from genonaut.content.search.keys import (
     tag_key,
 )
 from genonaut.content.search.matches import BEHIND, Bound, Loose, Matches, Place, evaluated
+from genonaut.content.search.segments import SegmentCache
 from genonaut.content.search.terms import NOTHING, AnyOf, Every, Except, Has, Term, is_met, keys_of
 
 KEYS = some.integers(0, 5)
@@ -181,3 +182,15 @@ def test_unwanted_tags_take_away_what_has_any_of_them() -> None:
     assert is_met(term, {public, tag_key(4)})
     assert not is_met(term, {public, tag_key(2)})
     assert not is_met(term, {public, tag_key(3)})
+
+
+def test_bits_that_two_readers_bring_are_counted_once() -> None:
+    cache, version = SegmentCache(2_000), UUID(int=1)
+    for _ in range(20):
+        cache.put(version, 8, BitMap([1]), 500)
+    assert cache.get(version, 8) == BitMap([1])
+
+    cache.put(version, 16, BitMap([2]), 500)
+    assert cache.get(version, 8) == BitMap([1])
+    cache.put(version, 24, BitMap([3]), 500)
+    assert [cache.get(version, key) for key in (16, 8, 24)] == [None, BitMap([1]), BitMap([3])]

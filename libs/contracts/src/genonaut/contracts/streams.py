@@ -66,7 +66,8 @@ class Stream:
         return f"{event_type}.*" if self.by_aggregate else event_type
 
 
-CONTENT = Stream(name="CONTENT", prefix="content", max_bytes=1024 * MiB, max_age=timedelta(days=365))
+# An item of 75 tags is 3.6 kB: this is four million of them in a year. It is a cap; nothing is reserved.
+CONTENT = Stream(name="CONTENT", prefix="content", max_bytes=16 * 1024 * MiB, max_age=timedelta(days=365))
 GENERATION = Stream(
     name="GENERATION",
     prefix="generation.job",

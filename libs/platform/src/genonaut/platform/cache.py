@@ -16,10 +16,10 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -30,43 +30,47 @@ from genonaut.platform.guards import EVERYTHING, Entry, Look, droppers
 
 log = structlog.get_logger()
 
-TIMEOUT_SECONDS = 0.2
+TIMEOUT_SECONDS = 0.5
 """A cache that is slower than this is none."""
 REST_SECONDS = 1.0
 """After a failure it is left alone for so long."""
-CONNECTIONS = 8
 MOST_GUARDS = 1_000
 """So many are not dropped one by one: all that is kept is."""
 
 _TOKEN_BYTES = 12
 
+Command = tuple[str | bytes | int, ...]
+
 
 class GuardedCache:
-    """`url` is redis://…, `prefix` begins every key, and an answer is kept for `seconds` at most."""
+    """`url` is redis://…, `prefix` begins every key, and an answer is kept for `seconds` at most.
+
+    It keeps nothing before it has begun; what changes is dropped from the start.
+    """
 
     def __init__(self, url: str, database: Database, *, prefix: str, seconds: float) -> None:
-        pool = BlockingConnectionPool.from_url(
+        self._redis = Redis.from_url(
             url,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_SECONDS,
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        self.redis = Redis.from_pool(pool)  # which closes it, too
         self.prefix = prefix
         self._milliseconds = max(1, int(seconds * 1000))
         self._rests_until = 0.0
         self._is_lost = False
         # Nobody knows what was not dropped before this process was there.
         self._undropped = Counter({EVERYTHING: 1})
-        self._failed = Counter({EVERYTHING: 1})
+        self._failed: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._retrying: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[Sequence[Command], asyncio.Future[list[Any]]]] = []
+        self._sending: asyncio.Task[None] | None = None
         droppers[database.engine] = self.drop
 
     async def begin(self) -> None:
-        """Forgets everything, now or as soon as the server answers."""
+        """Forgets everything, now or as soon as the server answers. For those who look."""
+        self._failed[EVERYTHING] += 1
         if not await self._drop_failed():
             self._retry()
 
@@ -77,7 +81,8 @@ class GuardedCache:
             return [Look(entry, None, {}) for entry in entries]
         names = list(dict.fromkeys([EVERYTHING, *(guard for entry in entries for guard in entry.guards)]))
         try:
-            values = await self._get([*(self._key(entry.key) for entry in entries), *map(self._guard, names)])
+            keys = [*(self._key(entry.key) for entry in entries), *map(self._guard, names)]
+            (values,) = await self.send(("MGET", *keys))
             tokens = {name: token for name, token in zip(names, values[len(entries) :], strict=True) if token}
             tokens |= await self._drawn([name for name in names if name not in tokens])
         except (RedisError, OSError) as error:
@@ -95,10 +100,12 @@ class GuardedCache:
         if not kept or self._rests:
             return
         try:
-            async with self.redis.pipeline(transaction=False) as pipeline:
-                for look, value in kept:
-                    pipeline.set(self._key(look.entry.key), look.stamp + value, px=self._milliseconds)
-                await pipeline.execute()
+            await self.send(
+                *(
+                    ("SET", self._key(look.entry.key), look.stamp + value, "PX", self._milliseconds)
+                    for look, value in kept
+                )
+            )
         except (RedisError, OSError) as error:
             self._rest(error)
 
@@ -124,26 +131,61 @@ class GuardedCache:
             raise ConnectionError("the cache does not answer")
 
     async def close(self) -> None:
-        for task in [*self._tasks, *filter(None, [self._retrying])]:
-            task.cancel()
-        await self.redis.aclose()
+        """Tries once more to drop what could not be dropped."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._retrying:
+            self._retrying.cancel()
+        if self._failed:
+            await self._drop_failed()
+        await self._redis.aclose()
+
+    async def send(self, *commands: Command) -> list[Any]:
+        """The answers of the server. Raises RedisError and OSError.
+
+        What others ask at the same time goes along: one connection is enough, however many ask.
+        """
+        answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((commands, answers))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        return await answers
+
+    async def _send_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                async with self._redis.pipeline(transaction=False) as pipeline:
+                    for commands, _ in batch:
+                        for command in commands:
+                            pipeline.execute_command(*command)
+                    answered = iter(await pipeline.execute())
+            except Exception as error:  # noqa: BLE001 - it is raised where they wait
+                for _, waiting in batch:
+                    if not waiting.done():
+                        waiting.set_exception(error)
+            else:
+                for commands, waiting in batch:
+                    answers = [next(answered) for _ in commands]
+                    if not waiting.done():
+                        waiting.set_result(answers)
+        self._sending = None
 
     def _is_undropped(self, entry: Entry) -> bool:
         undropped = self._undropped
         return bool(undropped) and (EVERYTHING in undropped or any(guard in undropped for guard in entry.guards))
-
-    async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
-        return cast("list[bytes | None]", await self.redis.mget(keys))
 
     async def _drawn(self, names: Sequence[str]) -> dict[str, bytes]:
         """A new token for each of these, or the one that somebody else was faster to draw."""
         if not names:
             return {}
         fresh = {name: secrets.token_bytes(_TOKEN_BYTES) for name in names}
-        async with self.redis.pipeline(transaction=False) as pipeline:
-            for name, token in fresh.items():
-                pipeline.set(self._guard(name), token, px=2 * self._milliseconds, nx=True, get=True)
-            others = await pipeline.execute()
+        others = await self.send(
+            *(
+                ("SET", self._guard(name), token, "PX", 2 * self._milliseconds, "NX", "GET")
+                for name, token in fresh.items()
+            )
+        )
         return {name: other or fresh[name] for name, other in zip(names, others, strict=True)}
 
     async def _drop(self, names: list[str]) -> None:
@@ -156,7 +198,7 @@ class GuardedCache:
 
     async def _unlink(self, names: Iterable[str]) -> bool:
         try:
-            await self.redis.unlink(*map(self._guard, names))
+            await self.send(("UNLINK", *map(self._guard, names)))
         except (RedisError, OSError) as error:
             self._rest(error)
             return False

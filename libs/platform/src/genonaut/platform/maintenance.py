@@ -43,7 +43,7 @@ async def as_owner(service: Service[Any]) -> AsyncIterator[tuple[Database, Bus]]
     database = Database(settings.database_admin_url.get_secret_value(), name="genonaut-maintenance", pool_size=4)
     url = settings.nats_url.get_secret_value()
     bus = await Bus.connect(url, name="genonaut-maintenance", within=PATIENCE_SECONDS)
-    cache = await service.cache(settings, database)
+    cache = service.cache(settings, database)
     try:
         yield database, bus
     finally:

@@ -23,6 +23,10 @@ PASSWORDS = "passwords"
 """The folder that no process gets to see."""
 
 
+CACHING = ("gateway", "content", "content-migrate")
+"""Who has to do with Valkey."""
+
+
 def secrets(
     folder: Annotated[Path, typer.Argument(help="Where they are kept.")],
     environment: Annotated[AppEnv, typer.Option(envvar="APP_ENV", help="dev, demo, test or prod.")] = "prod",
@@ -70,7 +74,7 @@ def contents(passwords: Passwords, environment: AppEnv, database: str) -> Mappin
         "provision/database_superuser_url": postgres("postgres", "postgres"),
         "provision/nats_url": nats(ADMIN),
         "provision/nats_system_url": f"nats://{SYSTEM}:{passwords.of('nats_system')}@{NATS}",
-        **{f"{name}/redis_url": f"redis://:{passwords.of('valkey')}@{VALKEY}" for name in ("gateway", "content")},
+        **{f"{name}/redis_url": f"redis://:{passwords.of('valkey')}@{VALKEY}" for name in CACHING},
         f"{DRIVER}/database_url": postgres(login("generation")),
     }
     for role in ("admin", "rw", "ro", *SERVICES):

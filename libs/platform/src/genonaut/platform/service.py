@@ -154,7 +154,7 @@ class Service(Generic[Cfg]):
                 bus=bus,
                 store=EventStore(database, source=self.source, projections=self.projections, clock=clock),
                 clock=clock,
-                cache=await self.cache(settings, database),
+                cache=self.cache(settings, database),
             )
             try:
                 yield runtime
@@ -164,7 +164,7 @@ class Service(Generic[Cfg]):
             await bus.close()
             await database.close()
 
-    async def cache(self, settings: Cfg, database: Database) -> "GuardedCache | None":
+    def cache(self, settings: Cfg, database: Database) -> "GuardedCache | None":
         """What answers read from `database` are kept in, to be closed; with it, what changes there is dropped."""
         if settings.redis_url is None:
             return None
@@ -172,9 +172,7 @@ class Service(Generic[Cfg]):
 
         prefix = f"genonaut:{settings.app_env}:{self.name}:"
         url = settings.redis_url.get_secret_value()
-        cache = GuardedCache(url, database, prefix=prefix, seconds=settings.cache_seconds)
-        await cache.begin()
-        return cache
+        return GuardedCache(url, database, prefix=prefix, seconds=settings.cache_seconds)
 
     @asynccontextmanager
     async def running(self, runtime: Runtime[Cfg]) -> AsyncIterator[Checks]:
@@ -182,6 +180,8 @@ class Service(Generic[Cfg]):
 
         Gives the readiness checks.
         """
+        if runtime.cache:
+            await runtime.cache.begin()
         async with AsyncExitStack() as opened:
             for consumer in self.consumers:
                 runtime.loops.append(

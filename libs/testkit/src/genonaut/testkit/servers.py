@@ -19,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from genonaut.stack.child import BusyError
 from genonaut.stack.servers import Nats, Postgres, Valkey
 from genonaut.testkit.docker import without_docker
 
@@ -149,7 +150,11 @@ def _sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         if (lock := _try_lock(folder)) is None:
             continue
-        for server in (Postgres(folder), Nats(folder), Valkey(folder)):
-            server.end_orphan()
-        _remove(folder)
+        try:
+            for server in (Postgres(folder), Nats(folder), Valkey(folder)):
+                server.end_orphan()
+        except BusyError:  # somebody else is sweeping, or a session is just beginning there
+            pass
+        else:
+            _remove(folder)
         os.close(lock)

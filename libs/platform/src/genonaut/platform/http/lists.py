@@ -14,7 +14,7 @@ both. `total` is exact.
 
 import hashlib
 import operator
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlencode
@@ -45,6 +45,8 @@ MAX_BIGINT = 2**63 - 1
 
 SortOrder = Literal["asc", "desc"]
 T = TypeVar("T")
+
+Spelling = Callable[[Iterable[tuple[str, str]]], Iterable[tuple[str, str]]]
 
 _PAGING = {"page", "page_size", "skip", "limit", "sort_field", "sort_order", "cursor", "backward", "cache_bypass"}
 _SORT_VALUE, _KEY = "_list_sort_value", "_list_key"
@@ -179,8 +181,11 @@ def list_query(
     default_order: SortOrder = "desc",
     page_size: int = 50,
     with_body: bool = False,
+    in_one_spelling: Spelling = lambda filters: filters,
 ) -> Callable[..., Awaitable[ListQuery]]:
     """The dependency that reads the parameters of a list. `with_body` binds cursors to the body of the request, too.
+
+    `in_one_spelling` makes the same of filters, as names and values, that ask for the same.
 
     `sorts` are the columns that `sort_field` may name, the first is the default; `key` is unique and breaks ties. Of a
     table that is outer-joined, name the columns `nullable(...)`.
@@ -212,7 +217,7 @@ def list_query(
             raise InvalidError(f"sort_field is one of: {', '.join(sorts)}", loc=("query", "sort_field"))
         if page is not None and skip is not None:
             raise InvalidError("page and skip exclude each other", loc=("query", "skip"))
-        asked = _asked(request, sort_field, sort_order)
+        asked = _asked(request, sort_field, sort_order, in_one_spelling)
         if with_body:
             asked += hashlib.sha256(await request.body()).hexdigest()
         cursors: Cursors = request.app.state.cursors
@@ -391,6 +396,6 @@ def _ahead(query: ListQuery, start: Position) -> list[ColumnElement[bool]]:
     return [beyond, query.column.is_(None)]
 
 
-def _asked(request: Request, sort_field: str, sort_order: str) -> str:
-    filters = sorted(item for item in request.query_params.multi_items() if item[0] not in _PAGING)
+def _asked(request: Request, sort_field: str, sort_order: str, in_one_spelling: Spelling) -> str:
+    filters = sorted(in_one_spelling([item for item in request.query_params.multi_items() if item[0] not in _PAGING]))
     return urlencode([("path", request.scope["path"]), ("sort", f"{sort_field} {sort_order}"), *filters])

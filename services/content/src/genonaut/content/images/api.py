@@ -50,6 +50,8 @@ router = Router(prefix=PREFIX, tags=["images"])
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _FOR_EVER = 31_536_000
 """Seconds that a cache may keep what never changes."""
+_SHARED = 600
+"""The same for those that many use: what has become private is not shown to others for long."""
 
 
 @router.post(
@@ -175,9 +177,10 @@ async def get_image(
     else:
         chosen = renditions.of(seen, RenditionSize(size), form or preferred_format(accept))
     shared = seen.public and not asked.signed and not asked.rendition.metadata
+    whose = f"public, s-maxage={_SHARED}" if shared else "private"
     headers = {
         "ETag": chosen.etag,
-        "Cache-Control": f"{'public' if shared else 'private'}, max-age={asked.seconds}, immutable",
+        "Cache-Control": f"{whose}, max-age={asked.seconds}, immutable",
         "Content-Type": chosen.media_type,
         "Accept-Ranges": "bytes",
     }

@@ -135,8 +135,9 @@ async def _words_changed(connection: AsyncConnection, event: Event, _: Envelope)
 
 
 @search_projection.on(UserProfileChanged)
-async def _user_renamed(connection: AsyncConnection, event: UserProfileChanged, _: Envelope) -> None:  # noqa: ARG001
-    touch_names(connection)
+async def _user_renamed(connection: AsyncConnection, event: UserProfileChanged, _: Envelope) -> None:
+    if event.username is not None:
+        touch_names(connection)
 
 
 async def _keys(connection: AsyncConnection, ids: Sequence[UUID]) -> list[int]:

@@ -63,6 +63,8 @@ class SegmentCache:
 
     def put(self, version: UUID, key: int, bits: BitMap, size: int) -> None:
         size += _OVERHEAD
+        _, replaced = self._bits.get((version, key), (NONE, 0))  # two that missed it at the same time both put it
+        self._bytes -= replaced
         self._bits[version, key] = bits, size
         self._bytes += size
         while self._bytes > self._max_bytes:

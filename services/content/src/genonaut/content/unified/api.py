@@ -12,7 +12,7 @@ from genonaut.content.items.tables import items
 from genonaut.content.search.domain import Scope, Wanted
 from genonaut.content.search.schemas import Viewer, filters
 from genonaut.content.unified import pages, queries
-from genonaut.content.unified.domain import UnknownWordError, ViewerNeededError, scopes
+from genonaut.content.unified.domain import UnknownWordError, ViewerNeededError, in_one_spelling, scopes
 from genonaut.content.unified.pages import Asked
 from genonaut.content.unified.schemas import UnifiedList, UnifiedStats
 from genonaut.platform.http.actions import Done
@@ -40,7 +40,7 @@ page_router = Router(prefix="/api/v1/content", tags=["content"], route_class=_Qu
 router = Router(prefix="/api/v1/content", tags=["content"])
 cache_router = Router(prefix="/api/v1/admin/cache", tags=["admin"])
 
-Listed = Annotated[ListQuery, Depends(list_query(SORTS, key=items.c.id, page_size=10))]
+Listed = Annotated[ListQuery, Depends(list_query(SORTS, key=items.c.id, page_size=10, in_one_spelling=in_one_spelling))]
 
 
 # A coroutine, because FastAPI sends plain functions to a thread.

@@ -1,8 +1,9 @@
 """What a unified list is asked for: which sources, and of whom."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from genonaut.content.search.domain import Owner, Scope
+from genonaut.content.tags.domain import DESCENDANTS, BadSlugError, slug_of
 from genonaut.contracts.content import SourceType
 
 
@@ -14,6 +15,14 @@ class ViewerNeededError(ValueError):
     """What is asked for depends on who asks, and nobody said."""
 
 
+_FILTERS = {
+    *("user_id", "content_source_types", "content_types", "creator_filter", "content_type", "creator_id", "tag"),
+    *("tag_match", "exclude_tag", "search_term", "min_quality_score", "public_only"),
+}
+_USUAL = {
+    *(("tag_match", "any"), ("creator_filter", "all"), ("public_only", "false")),
+    *(("content_types", "regular,auto"), ("content_types", "auto,regular")),
+}
 _SOURCES: dict[str, SourceType] = {"regular": "items", "items": "items", "auto": "auto"}
 
 
@@ -49,3 +58,29 @@ def _source(word: str) -> SourceType:
     if word not in _SOURCES:
         raise UnknownWordError(f"content_types are regular and auto, not {word[:50]}")
     return _SOURCES[word]
+
+
+def in_one_spelling(filters: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """The filters of a unified list, each once, without those that change nothing; words and ids spelled one way."""
+    spelled = set()
+    for said, value in filters:
+        name = "tag" if said == "tag_names" else said
+        if name in {"tag", "exclude_tag"}:
+            word = _word(value)
+        elif name in {"user_id", "creator_id"}:
+            word = value.lower()
+        else:
+            word = value
+        if name in _FILTERS and (name, word) not in _USUAL and (word or name not in {"tag", "exclude_tag"}):
+            spelled.add((name, word))
+    return spelled
+
+
+def _word(text: str) -> str:
+    """A tag as its slug or its id, as far as it is one."""
+    word = text.strip()
+    below = DESCENDANTS if word.endswith(DESCENDANTS) else ""
+    try:
+        return slug_of(word.removesuffix(DESCENDANTS)) + below
+    except BadSlugError:
+        return word.lower()
