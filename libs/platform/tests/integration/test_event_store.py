@@ -9,7 +9,7 @@ from sqlalchemy import text
 from genonaut.contracts.content import UserPreferencesChanged
 from genonaut.platform import metrics
 from genonaut.platform.context import Cause, caused_by
-from genonaut.platform.events import Addition
+from genonaut.platform.events import MANY, Addition
 from genonaut.platform.trouble import ConcurrencyConflictError
 
 
@@ -75,6 +75,23 @@ async def test_several_streams_are_appended_to_together_or_not_at_all(toy) -> No
         (f"user-{bob}", 3),
     ]
     assert await toy.rows("SELECT user_id, changes FROM people") == [(bob, 2)]
+
+
+async def test_many_events_at_once_are_appended_as_few_are(toy) -> None:
+    users = [uuid4() for _ in range(MANY)]
+    event = UserPreferencesChanged(user_id=users[0], changes={"a": [1.5, None, "Ünï"], "big": 2**64 - 1})
+    additions = [Addition(str(user_id), 0, [event]) for user_id in users]
+
+    async with toy.database.transaction() as connection:
+        await toy.store.append_all(connection, "user", additions)
+
+    rows = "SELECT stream, version, type, data FROM events JOIN outbox USING (position) WHERE event_id = id"
+    expected = [(f"user-{user_id}", 1, event.type, event.model_dump(mode="json")) for user_id in users]
+    assert await toy.rows(f"{rows} ORDER BY position") == expected
+    with pytest.raises(ConcurrencyConflictError):
+        async with toy.database.transaction() as connection:
+            await toy.store.append_all(connection, "user", additions)
+    assert await toy.scalar("SELECT count(*) FROM events") == MANY
 
 
 async def test_an_append_on_an_old_version_is_refused_and_leaves_no_trace(toy) -> None:

@@ -4,13 +4,16 @@
 decides again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
+from pydantic import BaseModel
 from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, RowMapping, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
@@ -21,7 +24,7 @@ from genonaut.platform import metrics
 from genonaut.platform.aggregate import Aggregate, C, S
 from genonaut.platform.clock import Clock, utc_now
 from genonaut.platform.context import Cause, current_cause
-from genonaut.platform.database import Database, after_commit
+from genonaut.platform.database import Database, after_commit, driver_of
 from genonaut.platform.projections import Projection, Recorded
 from genonaut.platform.trouble import ConcurrencyConflictError, EventTooLargeError
 
@@ -30,6 +33,10 @@ MAX_EVENT_BYTES = 1_000_000
 
 A server takes messages of 1 MiB unless it is told otherwise; the envelope and the headers want some of that.
 """
+
+
+MANY = 100
+"""From so many events on, they are copied into the log."""
 
 
 LOG = Table(
@@ -150,42 +157,72 @@ class EventStore:
 
         Raises ConcurrencyConflictError when one of them is past its version.
         """
+        prepared = self.prepare(name, additions)
+        await self.log(connection, prepared)
+        await self.project(connection, prepared)
+        return prepared.recorded
+
+    def prepare(self, name: str, additions: Sequence[Addition]) -> "Prepared":
+        """What `log` and `project` do the work of `append_all` with, in two steps. Raises EventTooLargeError."""
         cause = current_cause() or Cause(correlation_id=str(uuid4()))
         now = self.clock()
         recorded = [
-            Recorded(
-                event,
-                Envelope.of(
-                    event,
-                    id=uuid4(),
-                    source=self.source,
-                    subject=each.subject,
-                    time=each.time or now,
-                    sequence=each.version + offset,
-                    correlationid=cause.correlation_id,
-                    causationid=cause.causation_id,
-                ),
-                cause.traceparent,
-            )
+            Recorded(event, self._envelope(event, each, offset, now, cause), cause.traceparent)
             for each in additions
             for offset, event in enumerate(each.events, start=1)
         ]
+        return Prepared(name, additions, recorded, [_json(each) for each in recorded])
+
+    def _envelope(self, event: Event, addition: Addition, offset: int, now: datetime, cause: Cause) -> Envelope:
+        # Not validated, and its data are the event's own: of a thousand events with many tags this is most of the work.
+        return Envelope.model_construct(
+            specversion="1.0",
+            id=uuid4(),
+            source=self.source,
+            type=event.type,
+            subject=addition.subject,
+            time=addition.time or now,
+            dataversion=event.version,
+            sequence=addition.version + offset,
+            correlationid=cause.correlation_id,
+            causationid=cause.causation_id,
+            data=event.__dict__,
+        )
+
+    async def log(self, connection: AsyncConnection, prepared: "Prepared") -> None:
+        """Puts it in the log and in the outbox. Raises ConcurrencyConflictError."""
         try:
-            await connection.execute(_APPEND, _columns(name, recorded))
-        except IntegrityError as error:
-            if "events_stream_version_key" in str(error.orig):
-                seen = ", ".join(f"{name}-{each.subject} is past version {each.version}" for each in additions[:1])
-                raise ConcurrencyConflictError(seen if len(additions) == 1 else f"{seen}, or another one") from error
+            if len(prepared.recorded) < MANY:
+                await connection.execute(_APPEND, _columns(prepared))
+            else:
+                await _copy(connection, prepared)
+        except (IntegrityError, asyncpg.UniqueViolationError) as error:
+            if "events_stream_version_key" in str(error):
+                first, *others = prepared.additions
+                seen = f"{prepared.name}-{first.subject} is past version {first.version}"
+                raise ConcurrencyConflictError(f"{seen}, or another one" if others else seen) from error
             raise
+
+    async def project(self, connection: AsyncConnection, prepared: "Prepared") -> None:
+        """Applies the inline projections to what is in the log."""
         for projection in self.projections:
-            await projection.apply(connection, recorded)
-        after_commit(connection, lambda: _count(recorded))
-        return recorded
+            await projection.apply(connection, prepared.recorded)
+        after_commit(connection, lambda: _count(prepared.recorded))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Events to be appended, with their envelopes and as JSON."""
+
+    name: str
+    additions: Sequence[Addition]
+    recorded: list[Recorded]
+    data: Sequence[str]
 
 
 def _count(recorded: Sequence[Recorded]) -> None:
-    for each in recorded:
-        metrics.EVENTS_APPENDED.labels(type=each.envelope.type).inc()
+    for type_, count in Counter(each.envelope.type for each in recorded).items():
+        metrics.EVENTS_APPENDED.labels(type=type_).inc(count)
 
 
 _LOAD = text("""
@@ -214,8 +251,39 @@ SELECT pg_notify('outbox_' || current_schema(), '')
 """)
 
 
-def _columns(name: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
-    first = recorded[0]
+_COPIED = [column.name for column in LOG.c if column is not LOG.c.position]
+
+
+async def _copy(connection: AsyncConnection, prepared: Prepared) -> None:
+    """The same as `_APPEND`, in two round trips more, and in less time when there is much."""
+    first = prepared.recorded[0]
+    rows = [
+        (
+            each.envelope.id,
+            f"{prepared.name}-{each.envelope.subject}",
+            each.envelope.sequence,
+            each.envelope.type,
+            each.envelope.dataversion,
+            each.envelope.time,
+            first.envelope.correlationid,
+            first.envelope.causationid,
+            first.traceparent,
+            data,
+        )
+        for each, data in zip(prepared.recorded, prepared.data, strict=True)
+    ]
+    await connection.execute(_NOTIFY)  # a first statement, which begins the transaction
+    driver = await driver_of(connection)
+    await driver.copy_records_to_table(LOG.name, records=rows, columns=_COPIED)
+    await driver.execute(_PEND, [row[0] for row in rows])
+
+
+_NOTIFY = text("SELECT pg_notify('outbox_' || current_schema(), '')")
+_PEND = "INSERT INTO outbox (event_id, position) SELECT id, position FROM events WHERE id = ANY($1::uuid[])"
+
+
+def _columns(prepared: Prepared) -> dict[str, Any]:
+    name, recorded, first = prepared.name, prepared.recorded, prepared.recorded[0]
     return {
         "correlation_id": first.envelope.correlationid,
         "causation_id": first.envelope.causationid,
@@ -226,15 +294,24 @@ def _columns(name: str, recorded: Sequence[Recorded]) -> dict[str, Any]:
         "types": [each.envelope.type for each in recorded],
         "dataversions": [each.envelope.dataversion for each in recorded],
         "times": [each.envelope.time for each in recorded],
-        "data": [_json(each.envelope) for each in recorded],
+        "data": prepared.data,
     }
 
 
-def _json(envelope: Envelope) -> str:
-    data = orjson.dumps(envelope.data)
+def _json(recorded: Recorded) -> str:
+    """What `Event.model_dump(mode="json")` says, in a third of the time."""
+    data = orjson.dumps(recorded.event.__dict__, default=_plain)
     if len(data) > MAX_EVENT_BYTES:
-        raise EventTooLargeError(f"{envelope.type} of {envelope.subject} is too large for the bus")
+        raise EventTooLargeError(f"{recorded.envelope.type} of {recorded.envelope.subject} is too large for the bus")
     return data.decode()
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, BaseModel):
+        return value.__dict__
+    if isinstance(value, UUID):  # the driver's own
+        return str(value)
+    raise TypeError(f"an event holds a {type(value).__name__}")
 
 
 def to_recorded(row: Row, source: str) -> Recorded:
