@@ -26,6 +26,7 @@ from genonaut.contracts.content import (
     RecommendationMade,
     RecommendationServed,
 )
+from genonaut.platform.database import driver_of
 from genonaut.platform.projections import Projection, Recorded
 
 Row = dict[str, Any]
@@ -66,8 +67,9 @@ async def _without_changes_of_privacy(connection: AsyncConnection, run: Sequence
     created = [each.event for each in run if isinstance(each.event, ItemCreated)]
     said = [each for each in run if not isinstance(each.event, ItemCreated)]
     if created:
-        rows = [{"item_id": event.item_id, "is_private": event.is_private} for event in created]
-        await connection.execute(item_facts.insert(), rows)
+        facts = [(event.item_id, event.is_private) for event in created]
+        driver = await driver_of(connection)
+        await driver.copy_records_to_table(item_facts.name, records=facts, columns=["item_id", "is_private"])
     if said:
         await _recommendations(connection, said)
 

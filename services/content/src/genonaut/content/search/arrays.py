@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import asyncpg
 
-from genonaut.content.search.keys import tags_among
+from genonaut.content.search.keys import others_among, tags_among
 from genonaut.content.search.matches import Bound, Loose, Matches, SortKey
 from genonaut.content.search.terms import AnyOf, Every, Except, Has, Term
 
@@ -20,9 +20,8 @@ def condition(term: Term, column: str, argument: Argument, *, facets: str | None
         keys = [part.key for part in terms if isinstance(part, Has)]
         if facets is None:
             return [f"{column} {operator} {argument(keys)}"] if keys else []
-        tags = tags_among(keys)
-        others = [key for key in keys if key not in tags]
-        return [f"{each} {operator} {argument(some)}" for each, some in ((facets, others), (column, tags)) if some]
+        parts = ((facets, others_among(keys)), (column, tags_among(keys)))
+        return [f"{each} {operator} {argument(some)}" for each, some in parts if some]
 
     def rest(terms: Iterable[Term]) -> list[str]:
         return [condition(part, column, argument, facets=facets) for part in terms if not isinstance(part, Has)]

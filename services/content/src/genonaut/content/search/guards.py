@@ -8,12 +8,12 @@ While an item is private, they are guards of its creator's own: otherwise others
 kept any more, that something happens in private, and with which tags.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.search.domain import Named, Wanted
-from genonaut.content.search.keys import Kind, class_key, is_private, kind_of
+from genonaut.content.search.keys import Kind, class_key, is_private, kind_of, others_among
 from genonaut.platform.guards import touch
 
 NAMES = "names"
@@ -27,19 +27,23 @@ def guard(key: int, *, owner: int | None = None) -> str:
     return f"key-{key}" if owner is None else f"key-{key}-of-{owner}"
 
 
-def dropped(*keys: Collection[int]) -> set[str]:
+def dropped(keys: Iterable[Collection[int]]) -> Iterator[str]:
     """The guards of items with these keys, each as an item has them or had them."""
-    return {guard(key, owner=owner) for each in keys for owner in [_owner(each)] for key in each}
+    by_owner: dict[int | None, set[int]] = {}
+    for each in keys:
+        by_owner.setdefault(_owner(each), set()).update(each)
+    for owner, touched in by_owner.items():
+        yield from (guard(key, owner=owner) for key in touched)
 
 
 def touch_items(connection: AsyncConnection, *keys: Collection[int]) -> None:
     """Something happens to items that have these keys, or had them."""
-    touch(connection, dropped(*keys))
+    touch(connection, dropped(keys))
 
 
 def _owner(keys: Iterable[int]) -> int | None:
     """To whom an item with these keys is private."""
-    by_kind = {kind_of(key): key for key in keys}
+    by_kind = {kind_of(key): key for key in others_among(keys)}
     hidden = Kind.CLASS in by_kind and is_private(by_kind[Kind.CLASS])
     return by_kind[Kind.CREATOR] if hidden else None
 

@@ -79,6 +79,11 @@ def tags_among(keys: Iterable[int]) -> list[int]:
     return [each for each in keys if each % KINDS == _TAG]  # a page has a thousand keys: no call for each of them
 
 
+def others_among(keys: Iterable[int]) -> list[int]:
+    """The keys that are of no tags, in their order."""
+    return [each for each in keys if each % KINDS != _TAG]
+
+
 def without(keys: Iterable[int], *kinds: Kind) -> list[int]:
     """The keys that are of none of these kinds."""
     return [each for each in keys if kind_of(each) not in kinds]

@@ -1,28 +1,34 @@
 """Tag events into the tables `tags`, `tag_parents` and `tag_closure`."""
 
+from collections.abc import Sequence
+from typing import cast
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from genonaut.content.tags.tables import tag_closure, tag_parents, tags
 from genonaut.contracts import Envelope
 from genonaut.contracts.content import TagCreated, TagParentAdded, TagParentRemoved, TagPublished
-from genonaut.platform.projections import Projection
+from genonaut.platform.projections import Projection, Recorded
 
 tags_projection = Projection("tags", tags, tag_parents, tag_closure)
 
 
-@tags_projection.on(TagCreated)
-async def _created(connection: AsyncConnection, event: TagCreated, envelope: Envelope) -> None:
-    await connection.execute(
-        tags.insert().values(
-            id=event.tag_id,
-            slug=event.slug,
-            name=event.name,
-            is_private=event.is_private,
-            created_at=envelope.time,
-            updated_at=envelope.time,
-        )
-    )
+@tags_projection.on_many(TagCreated)
+async def _created(connection: AsyncConnection, recorded: Sequence[Recorded]) -> None:
+    created = [(cast("TagCreated", each.event), each.envelope.time) for each in recorded]
+    rows = [
+        {
+            "id": event.tag_id,
+            "slug": event.slug,
+            "name": event.name,
+            "is_private": event.is_private,
+            "created_at": time,
+            "updated_at": time,
+        }
+        for event, time in created
+    ]
+    await connection.execute(tags.insert(), rows)
 
 
 @tags_projection.on(TagPublished)
