@@ -41,20 +41,29 @@ class Folded:
 class _Changes:
     """What is to happen to segments, by block and key."""
 
-    added: dict[tuple[int, int], "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("I")))
-    removed: dict[tuple[int, int], "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("I")))
+    added: "_Positions" = field(default_factory=lambda: defaultdict(_of_keys))
+    removed: "_Positions" = field(default_factory=lambda: defaultdict(_of_keys))
 
     def add(self, block: int, position: int, keys: Iterable[int]) -> None:
+        added = self.added[block]
         for key in keys:
-            self.added[block, key].append(position)
+            added[key].append(position)
 
     def remove(self, block: int, position: int, keys: Iterable[int]) -> None:
+        removed = self.removed[block]
         for key in keys:
-            self.removed[block, key].append(position)
+            removed[key].append(position)
 
     @property
     def touched(self) -> list[tuple[int, int]]:
-        return list(self.added.keys() | self.removed.keys())
+        return list({(block, key) for each in (self.added, self.removed) for block, of in each.items() for key in of})
+
+
+_Positions = dict[int, dict[int, "array[int]"]]
+
+
+def _of_keys() -> dict[int, "array[int]"]:
+    return defaultdict(lambda: array("I"))
 
 
 async def fold(connection: asyncpg.Connection, *, keep: int, batch: int) -> Folded | None:
@@ -218,9 +227,9 @@ async def _write(connection: asyncpg.Connection, changes: _Changes) -> None:
     emptied: list[tuple[int, int]] = []
     for block, key in touched:
         bits = BitMap.deserialize(stored[block, key]) if (block, key) in stored else BitMap()
-        if added := changes.added.get((block, key)):
+        if added := changes.added[block].get(key):
             bits |= BitMap(added)
-        if removed := changes.removed.get((block, key)):
+        if removed := changes.removed[block].get(key):
             bits -= BitMap(removed)
         if bits:
             bits.run_optimize()

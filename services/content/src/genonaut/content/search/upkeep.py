@@ -102,15 +102,21 @@ async def fold_everything(database: Database) -> Folded:
     """Rounds of folding until the tail is empty, but for what others are changing meanwhile."""
     total = Folded()
     while True:
-        async with database.driver() as connection:
-            async with connection.transaction():
-                folded = await folding.fold(connection, keep=0, batch=folding.BLOCK_SIZE)
-            merged = await _merge(connection, at_least=1)
-        total.appended += folded.appended if folded else 0
-        total.changed += folded.changed if folded else 0
-        total.merged += merged
-        if not (folded and (folded.appended or folded.changed)) and not merged:
+        folded = await fold_once(database, at_least=1)
+        total.appended += folded.appended
+        total.changed += folded.changed
+        total.merged += folded.merged
+        if not (folded.appended or folded.changed or folded.merged):
             return total
+
+
+async def fold_once(database: Database, *, at_least: int = folding.MERGE) -> Folded:
+    """One round for what is in the tail now. Of those that came late, only `at_least` so many are worth a merge."""
+    async with database.driver() as connection:
+        async with connection.transaction():
+            folded = await folding.fold(connection, keep=0, batch=folding.BLOCK_SIZE) or Folded()
+        folded.merged = await _merge(connection, at_least=at_least)
+        return folded
 
 
 async def _merge(connection: asyncpg.Connection, *, at_least: int | None = None) -> int:
