@@ -1,7 +1,10 @@
 """A file of items becomes items, each line once, whatever happens meanwhile; and items become a file that does."""
 
+import asyncio
 import json
+import os
 import random
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from genonaut.content.service import service
 from genonaut.content.transfer import commands, queries
 from genonaut.content.transfer.domain import COLUMNS, BadLineError, table_line, written
 from genonaut.platform.replay import Rebuild
+from genonaut.testkit.waiting import eventually
 
 SHOWN = ("title", "prompt", "source_type", "content_type", "tags", "quality_score", "is_private", "created_at")
 
@@ -135,6 +139,131 @@ async def test_a_file_that_was_interrupted_goes_on_and_one_that_is_done_changes_
     assert (await take_in(still_gallery, file)).items == 30
     titles = await still_gallery.rows("SELECT title FROM content_items_all ORDER BY id")
     assert [title for (title,) in titles] == [f"Item {number}" for number in range(30)]
+
+
+async def whole(gallery: Any, rows: list[dict[str, Any]]) -> None:
+    """Each of the rows is an item once, in events as in tables, and all that is made of them is right."""
+    expected = [(row["title"],) for row in rows]
+    assert await gallery.rows("SELECT title FROM content_items_all ORDER BY id") == expected
+    logged = "FROM events WHERE type = 'content.item.created'"
+    assert await gallery.rows(f"SELECT data->>'title' {logged} ORDER BY position") == expected
+    assert await gallery.rows(f"SELECT count(DISTINCT stream), max(version) {logged}") == [(len(rows), 1)]
+    async with gallery.platform.database("content", as_owner=True) as owner:
+        for projection in service.projections:
+            if projection.source is None:
+                rebuild = Rebuild(projection, service="content", database=owner, bus=None)
+                assert (await rebuild.run(swap=False, progress=lambda *_: None)).equal
+    assert not await recount(gallery.runtime.database)
+    assert await gallery.rows("SELECT count(*) FROM search_tail") == [(0,)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_one_that_ends_at_any_moment_goes_on_with_nothing_twice_and_nothing_missing(
+    still_gallery: Any, tmp_path: Path, batches_of_seven: None, seed: int
+) -> None:
+    await still_gallery.user("ada")
+    await still_gallery.user("bob")
+    rows = made(80, seed=seed)
+    file = tmp_path / "items.ndjson"
+    file.write_bytes(ndjson(rows))
+    choose = random.Random(seed)
+
+    for _ in range(6):
+        task = asyncio.create_task(take_in(still_gallery, file))
+        await asyncio.wait([task], timeout=choose.uniform(0.01, 0.3))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert (await take_in(still_gallery, file)).items == 80
+    await whole(still_gallery, rows)
+
+
+async def test_a_process_that_is_killed_is_followed_by_one_that_goes_on(still_gallery: Any, tmp_path: Path) -> None:
+    await still_gallery.user("ada")
+    await still_gallery.user("bob")
+    rows = made(9_000)
+    file = tmp_path / "items.ndjson"
+    file.write_bytes(ndjson(rows))
+    settings = still_gallery.runtime.settings
+    environment = os.environ | {
+        "APP_ENV": "test",
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "NATS_URL": settings.nats_url.get_secret_value(),
+        "OBJECT_STORE_URL": str(settings.object_store_url),
+        "API_SECRET_KEY": settings.api_secret_key.get_secret_value(),
+    }
+    command = (Path(sys.executable).with_name("genonaut"), "content", "import", file)
+    killed = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.DEVNULL)
+
+    async def has_begun() -> bool:
+        return await still_gallery.rows("SELECT line FROM imports") == [(commands.BATCH,)]
+
+    await eventually(has_begun, within=60, reason="no batch is committed")
+    killed.kill()  # with a batch in the log, and one that is read
+    await killed.wait()
+
+    again = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.DEVNULL)
+    assert await again.wait() == 0
+    await whole(still_gallery, rows)
+
+
+async def test_a_batch_that_fails_takes_those_after_it_along_and_none_before_it(
+    still_gallery: Any, tmp_path: Path, batches_of_seven: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await still_gallery.user("ada")
+    await still_gallery.user("bob")
+    rows = made(40)
+    file = tmp_path / "items.ndjson"
+    file.write_bytes(ndjson(rows))
+    store, projected = still_gallery.runtime.store, 0
+    project = store.project
+
+    async def fail_once(connection: Any, prepared: Any) -> None:
+        nonlocal projected
+        projected += prepared.name == "item"
+        if prepared.name == "item" and projected == 3:
+            raise RuntimeError("the third batch fails")
+        await project(connection, prepared)
+
+    monkeypatch.setattr(store, "project", fail_once)
+    with pytest.raises(RuntimeError, match="the third batch"):
+        await take_in(still_gallery, file)
+    assert await still_gallery.rows("SELECT line, items FROM imports") == [(14, 14)]
+    assert await still_gallery.rows("SELECT count(*) FROM events WHERE type = 'content.item.created'") == [(14,)]
+
+    assert (await take_in(still_gallery, file)).items == 40
+    await whole(still_gallery, rows)
+
+
+async def test_two_that_take_in_the_same_file_take_in_no_line_twice(
+    still_gallery: Any, tmp_path: Path, batches_of_seven: None
+) -> None:
+    await still_gallery.user("ada")
+    await still_gallery.user("bob")
+    rows = made(40)
+    file = tmp_path / "items.ndjson"
+    file.write_bytes(ndjson(rows))
+
+    both = await asyncio.gather(*(take_in(still_gallery, file) for _ in range(2)), return_exceptions=True)
+
+    assert any(isinstance(each, commands.TakenInElsewhereError) for each in both)
+    assert (await take_in(still_gallery, file)).items == 40
+    titles = await still_gallery.rows("SELECT title FROM content_items_all ORDER BY id")
+    assert sorted(titles) == sorted((row["title"],) for row in rows)
+
+
+async def test_a_file_whose_events_the_stream_has_no_room_for_is_refused(still_gallery: Any, tmp_path: Path) -> None:
+    file = tmp_path / "items.ndjson"
+    file.write_bytes(ndjson(made(20)))
+
+    async def look(left: int) -> None:
+        with file.open("rb") as opened:
+            await commands.look_for_room(still_gallery.runtime, opened, "ndjson", left=left)
+
+    await look(20)
+    await look(100_000)
+    with pytest.raises(commands.NoRoomError, match=r"has room for 1,02[34]\."):
+        await look(10_000_000)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_whatever_changes_a_list_drops_one_of_its_guards(
     term = term_of(wanted, names)
     shown = is_met(term, before) or (after is not None and is_met(term, after))
 
-    assert not shown or dropped(before, after or ()) & set(guards_of(wanted, names) or ())
+    assert not shown or set(dropped([before, after or ()])) & set(guards_of(wanted, names) or ())
 
 
 @given(groups, groups, st.booleans(), st.booleans(), keys, keys)
@@ -86,7 +86,7 @@ def test_what_happens_to_an_item_while_it_is_private_drops_nothing_of_others(
     ]
     in_private = [each for each in (before, after) if creator_key(1) not in each and PRIVATE & each]
 
-    assert not any(dropped(*in_private) & set(each or ()) for each in lists)
+    assert not any(set(dropped(in_private)) & set(each or ()) for each in lists)
 
 
 def test_a_list_depends_on_as_little_as_it_can() -> None:

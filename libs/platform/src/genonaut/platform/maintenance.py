@@ -25,11 +25,18 @@ from genonaut.platform.settings import SettingsError
 
 T = TypeVar("T")
 
+COLLECT_EVERY = 100_000
+"""New objects after which garbage is looked for."""
+
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs it as services run: on their event loop, the collector not going through all that was imported."""
+    """Runs it as services run: on their event loop, the collector not going through all that was imported.
+
+    Nor often through what a command works on, which is many thousands of objects at a time, and hardly ever garbage.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT_EVERY)
     return uvloop.run(work)
 
 

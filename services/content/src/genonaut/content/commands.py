@@ -102,8 +102,15 @@ def import_items(
         Path | None,
         typer.Option(help="Note lines that are no items here, and go on. Without it the first one ends it."),
     ] = None,
+    without_room: Annotated[
+        bool,
+        typer.Option(
+            "--without-room",
+            help="Begin even if the stream CONTENT has no room for the events: they wait until it has.",
+        ),
+    ] = False,
 ) -> None:
-    """Take in a file of items, a thousand at a time.
+    """Take in a file of items, four thousand at a time.
 
     Each line is an item. As JSON: {"title": "A lighthouse", "prompt": "a lighthouse at dusk", "creator": "ada",
     "tags": ["sea", "night-sky"], "source": "regular", "content_type": "image", "quality_score": 0.5, "is_private":
@@ -111,14 +118,16 @@ def import_items(
     may be left out. A TSV has these names in its first line, tags with | between them, metadata as JSON.
 
     The service may run meanwhile. Interrupted, the same file goes on where it stopped; taken in whole, it is not taken
-    in again. Exit code: 0 says that every line is an item now, 1 that some were rejected.
+    in again. Every item is an event of some 4 kB in the stream CONTENT, which holds 1 GiB unless you raised that: what
+    does not fit is refused before it begins. Exit code: 0 says that every line is an item now, 1 that some were
+    rejected.
     """
     from genonaut.content.transfer.domain import BadLineError  # noqa: PLC0415 - not for serving
 
     began = time.monotonic()
     with stack_environment("content"):
         try:
-            before, done = maintenance.run(_import(file, creator, rejects))
+            before, done = maintenance.run(_import(file, creator, rejects, without_room=without_room))
         except BadLineError as error:
             typer.echo(f"{file}: {error}. What came before it is taken in.", err=True)
             raise typer.Exit(1) from None
@@ -213,12 +222,13 @@ def _show(evaluation: "Evaluation") -> None:
     )
 
 
-async def _import(file: Path, creator: str | None, rejects: Path | None) -> "tuple[Done, Done]":
+async def _import(file: Path, creator: str | None, rejects: Path | None, *, without_room: bool) -> "tuple[Done, Done]":
     from genonaut.content.transfer import commands, queries  # noqa: PLC0415 - not for serving
     from genonaut.content.transfer.domain import BadLineError  # noqa: PLC0415 - as above
 
     service = load_service("content")
     name = commands.name_of(file)
+    format_: Format = "tsv" if file.suffix == ".tsv" else "ndjson"
     with ExitStack() as opened:
         total = sum(
             chunk.count(b"\n") for chunk in iter(partial(opened.enter_context(file.open("rb")).read, 2**20), b"")
@@ -234,11 +244,14 @@ async def _import(file: Path, creator: str | None, rejects: Path | None) -> "tup
         async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
             async with runtime.database.reading() as connection:
                 before = await queries.done(connection, name)
+            if not without_room:
+                looked_at = opened.enter_context(file.open("rb"))
+                await commands.look_for_room(runtime, looked_at, format_, left=total - before.line)
             done = await commands.take_in(
                 runtime,
                 opened.enter_context(file.open("rb")),
                 name=name,
-                format_="tsv" if file.suffix == ".tsv" else "ndjson",
+                format_=format_,
                 creator=creator,
                 reject=reject,
                 progress=lambda done: progress(done.line, max(total, done.line)),

@@ -27,6 +27,11 @@ MAX_CHARACTERS = 800_000
 """Of a line: what it says has to fit into an event."""
 
 
+ENVELOPE_BYTES = 1_000
+"""Of an event: all but its texts and its tags."""
+TAG_BYTES = 39
+
+
 class BadLineError(ValueError):
     """The line is no item; the message says what is wrong with it."""
 
@@ -86,13 +91,19 @@ def parsed(line: Mapping[str, Any] | bytes) -> Line:
         raise BadLineError("this is nested too deeply") from None
 
 
+def message_bytes(line: Line) -> int:
+    """About what the event of this item takes on the bus."""
+    texts = len(line.title) + len(line.prompt.encode()) + len(line.content_data or "")
+    return ENVELOPE_BYTES + texts + len(json.dumps(line.item_metadata)) + TAG_BYTES * len(line.tags)
+
+
 def _json(text: str) -> Any:
     """Raises ValueError, also for integers that the log cannot hold."""
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"it has more than {MAX_CHARACTERS} characters")
     if "\0" in text or "\\u0000" in text:
         raise ValueError("it has a NUL character")
-    return json.loads(text, parse_constant=_refuse, parse_int=_whole)
+    return _DECODER.decode(text)
 
 
 def _whole(digits: str) -> int | float:
@@ -107,6 +118,9 @@ def _whole(digits: str) -> int | float:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_int=_whole)
 
 
 def _of_fields(fields: Mapping[str, str]) -> dict[str, Any]:
