@@ -20,6 +20,7 @@ ORDER = (
     "rebuild",
     "images",
     "tags",
+    "import",
     "completion",
     "interactions",
     "recommendations",
