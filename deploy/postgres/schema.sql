@@ -389,7 +389,8 @@ CREATE TABLE content.events (
     traceparent text,
     data jsonb NOT NULL,
     CONSTRAINT events_version_check CHECK ((version > 0))
-);
+)
+WITH (toast_tuple_target='4080');
 
 ALTER TABLE content.events ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME content.events_position_seq
