@@ -40,7 +40,7 @@ from genonaut.platform.replay import Rebuild
 ONE_BY_ONE = 100
 COPIED = (
     *("events", "outbox", "content_items_all", "search_rows", "interaction_items", "item_popularity"),
-    *("search_positions", "search_segments"),
+    *("recommendation_items", "search_positions", "search_segments"),
 )
 """What an item ends up in. `search_tail` is filled by the trigger of `search_rows`, and emptied by folding."""
 
