@@ -420,7 +420,7 @@ CREATE TABLE content.images (
 );
 
 CREATE TABLE content.imports (
-    name text NOT NULL,
+    digest text NOT NULL,
     line bigint NOT NULL,
     items bigint NOT NULL,
     skipped bigint NOT NULL,
@@ -1079,7 +1079,7 @@ ALTER TABLE ONLY content.images
     ADD CONSTRAINT images_pkey PRIMARY KEY (sha256);
 
 ALTER TABLE ONLY content.imports
-    ADD CONSTRAINT imports_pkey PRIMARY KEY (name);
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (digest);
 
 ALTER TABLE ONLY content.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, event_id);

@@ -53,7 +53,7 @@ async def take_in(gallery: Any, file: Path, **more: Any) -> queries.Done:
 
     options = {"creator": None, "reject": reject, "progress": lambda _: None, "format_": "ndjson", **more}
     with file.open("rb") as opened:
-        return await commands.take_in(gallery.runtime, opened, name=commands.name_of(file), **options)
+        return await commands.take_in(gallery.runtime, opened, **options)
 
 
 async def shown(gallery: Any, viewer: str) -> list[dict[str, Any]]:
@@ -141,6 +141,43 @@ async def test_a_file_that_was_interrupted_goes_on_and_one_that_is_done_changes_
     assert [title for (title,) in titles] == [f"Item {number}" for number in range(30)]
 
 
+async def test_a_line_is_mended_and_the_file_goes_on_behind_what_came_before_it(
+    still_gallery: Any, tmp_path: Path, batches_of_seven: None
+) -> None:
+    await still_gallery.user("ada")
+    await still_gallery.user("bob")
+    rows = made(30)
+    file = tmp_path / "items.ndjson"
+    whole_file = ndjson(rows).splitlines(keepends=True)
+    file.write_bytes(b"".join([*whole_file[:17], b"{}\n", *whole_file[18:]]))
+
+    with pytest.raises(BadLineError, match="line 18"):
+        await take_in(still_gallery, file)
+    assert await still_gallery.rows("SELECT count(*) FROM content_items_all") == [(17,)]
+
+    file.write_bytes(b"".join(whole_file))
+    assert (await take_in(still_gallery, file)).items == 30
+    await whole(still_gallery, rows)
+
+
+async def test_a_file_that_has_grown_goes_on_and_another_one_is_another_one(
+    still_gallery: Any, tmp_path: Path, batches_of_seven: None
+) -> None:
+    await still_gallery.user("ada")
+    await still_gallery.user("bob")
+    rows = made(40)
+    file, other = tmp_path / "items.ndjson", tmp_path / "other.ndjson"
+    file.write_bytes(ndjson(rows[:10]))
+    await take_in(still_gallery, file)
+
+    file.write_bytes(ndjson(rows[:30]))
+    assert (await take_in(still_gallery, file)).items == 30
+    other.write_bytes(ndjson([rows[30], *rows[1:10]]))  # as long, and with the same lines but for the first one
+    assert (await take_in(still_gallery, other)).items == 10
+
+    assert await still_gallery.rows("SELECT count(*) FROM content_items_all") == [(40,)]
+
+
 async def whole(gallery: Any, rows: list[dict[str, Any]]) -> None:
     """Each of the rows is an item once, in events as in tables, and all that is made of them is right."""
     expected = [(row["title"],) for row in rows]
@@ -196,7 +233,7 @@ async def test_a_process_that_is_killed_is_followed_by_one_that_goes_on(still_ga
     killed = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.DEVNULL)
 
     async def has_begun() -> bool:
-        return await still_gallery.rows("SELECT line FROM imports") == [(commands.BATCH,)]
+        return await still_gallery.rows("SELECT max(line) FROM imports") == [(commands.BATCH,)]
 
     await eventually(has_begun, within=60, reason="no batch is committed")
     killed.kill()  # with a batch in the log, and one that is read
@@ -228,7 +265,7 @@ async def test_a_batch_that_fails_takes_those_after_it_along_and_none_before_it(
     monkeypatch.setattr(store, "project", fail_once)
     with pytest.raises(RuntimeError, match="the third batch"):
         await take_in(still_gallery, file)
-    assert await still_gallery.rows("SELECT line, items FROM imports") == [(14, 14)]
+    assert await still_gallery.rows("SELECT line, items FROM imports ORDER BY line") == [(7, 7), (14, 14)]
     assert await still_gallery.rows("SELECT count(*) FROM events WHERE type = 'content.item.created'") == [(14,)]
 
     assert (await take_in(still_gallery, file)).items == 40
@@ -262,8 +299,8 @@ async def test_a_file_whose_events_the_stream_has_no_room_for_is_refused(still_g
 
     await look(20)
     await look(100_000)
-    with pytest.raises(commands.NoRoomError, match=r"has room for 1,02[34]\."):
-        await look(10_000_000)
+    with pytest.raises(commands.NoRoomError, match=r"has room for 16,38[34]\."):
+        await look(100_000_000)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +335,7 @@ async def test_a_line_that_is_no_item_is_named_and_loses_nothing(
     with pytest.raises(BadLineError, match="line 11: ") as refused:
         await take_in(still_gallery, file, creator="ada")
     assert problem in str(refused.value)
-    assert await still_gallery.rows("SELECT count(*) FROM content_items_all") == [(7,)]
+    assert await still_gallery.rows("SELECT count(*) FROM content_items_all") == [(10,)]
 
     rejected: list[tuple[int, str]] = []
     done = await take_in(still_gallery, file, creator="ada", reject=lambda *each: rejected.append(each))

@@ -117,10 +117,10 @@ def import_items(
     false, "created_at": "2026-01-02T03:04:05Z", "item_metadata": {}, "content_data": null}; all but title and prompt
     may be left out. A TSV has these names in its first line, tags with | between them, metadata as JSON.
 
-    The service may run meanwhile. Interrupted, the same file goes on where it stopped; taken in whole, it is not taken
-    in again. Every item is an event of some 4 kB in the stream CONTENT, which holds 1 GiB unless you raised that: what
-    does not fit is refused before it begins. Exit code: 0 says that every line is an item now, 1 that some were
-    rejected.
+    The service may run meanwhile. A file goes on behind what was taken in of it before, or of one that begins like it:
+    so run it again when it was interrupted, when you have mended a line, or when there are more. Every item is an event
+    of some 4 kB in the stream CONTENT, which holds 16 GiB unless you changed that: what does not fit is refused before
+    it begins. Exit code: 0 says that every line is an item now, 1 that some were rejected.
     """
     from genonaut.content.transfer.domain import BadLineError  # noqa: PLC0415 - not for serving
 
@@ -223,11 +223,10 @@ def _show(evaluation: "Evaluation") -> None:
 
 
 async def _import(file: Path, creator: str | None, rejects: Path | None, *, without_room: bool) -> "tuple[Done, Done]":
-    from genonaut.content.transfer import commands, queries  # noqa: PLC0415 - not for serving
+    from genonaut.content.transfer import commands  # noqa: PLC0415 - not for serving
     from genonaut.content.transfer.domain import BadLineError  # noqa: PLC0415 - as above
 
     service = load_service("content")
-    name = commands.name_of(file)
     format_: Format = "tsv" if file.suffix == ".tsv" else "ndjson"
     with ExitStack() as opened:
         total = sum(
@@ -242,15 +241,14 @@ async def _import(file: Path, creator: str | None, rejects: Path | None, *, with
             notes.write(f"{line}\t{problem}\n")
 
         async with service.runtime(service.settings.load(), patience=PATIENCE_SECONDS) as runtime:
-            async with runtime.database.reading() as connection:
-                before = await queries.done(connection, name)
+            opened_file = opened.enter_context(file.open("rb"))
+            before = await commands.taken_in(runtime, opened_file, format_)
             if not without_room:
                 looked_at = opened.enter_context(file.open("rb"))
                 await commands.look_for_room(runtime, looked_at, format_, left=total - before.line)
             done = await commands.take_in(
                 runtime,
-                opened.enter_context(file.open("rb")),
-                name=name,
+                opened_file,
                 format_=format_,
                 creator=creator,
                 reject=reject,

@@ -4,15 +4,13 @@ While one batch is projected, the next one goes into the log, in a transaction o
 """
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,7 +22,7 @@ from genonaut.content.tag_meanings.queries import all_implications
 from genonaut.content.tags.commands import ensure_words
 from genonaut.content.tags.domain import BadSlugError, TagReference
 from genonaut.content.transfer import queries
-from genonaut.content.transfer.domain import BadLineError, Format, Line, lines, message_bytes, parsed
+from genonaut.content.transfer.domain import BadLineError, Format, Line, Read, lines, message_bytes, parsed, reads
 from genonaut.content.transfer.queries import Done
 from genonaut.contracts import Event
 from genonaut.contracts.content import ImpliedTag, ItemCreated, ItemTagsImplied
@@ -64,18 +62,23 @@ class NoRoomError(ExpectedError):
         )
 
 
-def name_of(path: Path) -> str:
-    """What a file is known by, so that it goes on where it stopped: its size and its first megabyte."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256(file.read(2**20)).hexdigest()[:16]
-    return f"{path.stat().st_size}-{digest}"
+async def taken_in(runtime: Runtime[Any], file: BinaryIO, format_: Format) -> Done:
+    """How far this file, or another one that begins like it, has been taken in. It is read from its beginning."""
+    async with runtime.database.reading() as connection:
+        notes = await queries.notes(connection)
+    done, last = Done(), max((note.line for note in notes.values()), default=0)
+    file.seek(0)
+    for read in reads(file, format_):
+        if read.number > last:
+            break
+        done = notes.get(read.digest, done)
+    return done
 
 
 async def take_in(
     runtime: Runtime[Any],
-    file: Iterable[bytes],
+    file: BinaryIO,
     *,
-    name: str,
     format_: Format,
     creator: str | None,
     reject: Reject,
@@ -85,19 +88,19 @@ async def take_in(
 
     Raises TakenInElsewhereError, and what `reject` raises, when all that came before is taken in.
     """
-    async with runtime.database.reading() as connection:
-        done = await queries.done(connection, name)
-    left = ((number, line) for number, line in lines(file, format_) if number > done.line)
+    done = await taken_in(runtime, file, format_)
     progress(done)
-    import_ = _Import(runtime, name, creator, done)
+    file.seek(0)
+    left = (read for read in reads(file, format_) if read.number > done.line)
+    import_ = _Import(runtime, creator, done)
     try:
-        for number, batch in enumerate(_batches(left), start=1):
-            try:
-                sound = await import_.sound(batch, reject)
-            except BadLineError:
+        for number, reads_ in enumerate(_batches(left), start=1):
+            batch, error = await import_.sound(reads_, reject)
+            if batch:
+                import_.begin(batch)
+            if error:
                 await import_.finish(progress)
-                raise
-            import_.begin(_Batch(sound, batch[-1][0], len(batch) - len(sound)))
+                raise error
             await import_.finish(progress, but=1)
             if number % FOLD_EVERY == 0:
                 await import_.fold()
@@ -128,8 +131,7 @@ async def look_for_room(runtime: Runtime[Any], file: Iterable[bytes], format_: F
 class _Batch:
     lines: Sequence[Line]
     """Those that can be items."""
-    last: int
-    """The number of its last line."""
+    last: Read
     skipped: int
 
     @cached_property
@@ -168,7 +170,6 @@ class _Import:
     """The batches of a file that are under way, in their order."""
 
     runtime: Runtime[Any]
-    name: str
     creator: str | None
     """Of lines that name none."""
     done: Done
@@ -176,29 +177,33 @@ class _Import:
     _running: deque[_Running] = field(default_factory=deque)
     _folding: "asyncio.Task[Folded] | None" = None
 
-    async def sound(self, batch: Sequence[tuple[int, Any]], reject: Reject) -> list[Line]:
-        """The lines that are items, and whose creators and tags can be."""
-        read: list[tuple[int, Line]] = []
-        for count, (place, line) in enumerate(batch):
+    async def sound(self, batch: Sequence[Read], reject: Reject) -> tuple[_Batch | None, BadLineError | None]:
+        """The lines that are items, and whose creators and tags can be, up to the first one that may not be rejected.
+
+        And why that may not.
+        """
+        parsed_lines: dict[int, Line] = {}
+        problems: dict[int, str] = {}
+        for count, read in enumerate(batch):
             if count % TURN == 0:
                 await asyncio.sleep(0)
             try:
-                read.append((place, parsed(line)))
+                parsed_lines[read.number] = parsed(read.line)
             except BadLineError as error:
-                reject(place, str(error))
-        names = {self._creator(line) for _, line in read} - self.known.creators.keys() - {""}
+                problems[read.number] = str(error)
+        names = {self._creator(line) for line in parsed_lines.values()} - self.known.creators.keys() - {""}
         if names:
             async with self.runtime.database.reading() as connection:
                 found = await queries.creators(connection, names)
             self.known.creators |= {each: user_id for each, (user_id, is_active) in found.items() if is_active}
-        self._judge(set[str]().union(*(line.tags for _, line in read)))
-        sound = []
-        for place, line in read:
-            if problem := self._problem(line):
-                reject(place, problem)
-            else:
-                sound.append(line)
-        return sound
+        self._judge(set[str]().union(*(line.tags for line in parsed_lines.values())))
+        problems |= {number: problem for number, line in parsed_lines.items() if (problem := self._problem(line))}
+        for number in sorted(problems):
+            try:
+                reject(number, problems[number])
+            except BadLineError as error:
+                return _batch([read for read in batch if read.number < number], parsed_lines, problems), error
+        return _batch(batch, parsed_lines, problems), None
 
     def begin(self, batch: _Batch) -> None:
         """Takes in a batch. It commits after those that were begun before."""
@@ -276,8 +281,8 @@ class _Import:
             done = await before.task if before else self.done
             if additions:
                 await self.runtime.store.project(connection, prepared)
-            after = Done(batch.last, done.items + len(batch.lines), done.skipped + batch.skipped)
-            if not await queries.note(connection, self.name, done, after):
+            after = Done(batch.last.number, done.items + len(batch.lines), done.skipped + batch.skipped)
+            if not await queries.note(connection, batch.last.digest, after):
                 raise TakenInElsewhereError
             return after, known
 
@@ -349,6 +354,14 @@ def _implied(tag_ids: Sequence[UUID], implications: Mapping[UUID, Sequence[UUID]
     return [ImpliedTag(tag_id=tag_id, because_of=because_of) for tag_id, because_of in reached.items()]
 
 
-def _batches(left: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
+def _batches(left: Iterator[Read]) -> Iterator[list[Read]]:
     while batch := list(islice(left, BATCH)):
         yield batch
+
+
+def _batch(batch: Sequence[Read], parsed_lines: Mapping[int, Line], problems: Mapping[int, str]) -> _Batch | None:
+    """None of nothing."""
+    if not batch:
+        return None
+    sound = [parsed_lines[read.number] for read in batch if read.number not in problems]
+    return _Batch(sound, batch[-1], len(batch) - len(sound))

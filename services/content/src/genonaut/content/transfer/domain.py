@@ -1,9 +1,11 @@
 """A line of a file as an item to be, and back. Pure."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -73,6 +75,33 @@ def lines(file: Iterable[bytes], format_: Format) -> Iterator[tuple[int, Mapping
                 reader.line_num,
                 dict(zip(names, fields, strict=False)) | ({"": "…"} if len(fields) > len(names) else {}),
             )
+
+
+@dataclass(frozen=True)
+class Read:
+    """A line of `lines`."""
+
+    number: int
+    line: Mapping[str, Any] | bytes
+    before: "hashlib._Hash"
+    """Of all that the file has up to the end of this line."""
+
+    @property
+    def digest(self) -> str:
+        return self.before.hexdigest()
+
+
+def reads(file: Iterable[bytes], format_: Format) -> Iterator[Read]:
+    """The same lines, each with the digest of the file up to it."""
+    seen = hashlib.sha256()
+
+    def noted() -> Iterator[bytes]:
+        for line in file:
+            seen.update(line)
+            yield line
+
+    for number, line in lines(noted(), format_):
+        yield Read(number, line, seen.copy())
 
 
 def parsed(line: Mapping[str, Any] | bytes) -> Line:

@@ -21,14 +21,14 @@ class Done:
     skipped: int = 0
 
 
-async def done(connection: AsyncConnection, name: str) -> Done:
-    row = (await connection.execute(text(_DONE), {"name": name})).one_or_none()
-    return Done(*row) if row else Done()
+async def notes(connection: AsyncConnection) -> dict[str, Done]:
+    """How far files have been taken in, by the digest of what they have up to there."""
+    return {row.digest: Done(row.line, row.items, row.skipped) for row in await connection.execute(text(_NOTES))}
 
 
-async def note(connection: AsyncConnection, name: str, before: Done, after: Done) -> bool:
-    """False when it is not as far as `before` any more: somebody else takes it in, too."""
-    noted = {"name": name, "before": before.line, "line": after.line, "items": after.items, "skipped": after.skipped}
+async def note(connection: AsyncConnection, digest: str, done: Done) -> bool:
+    """False when somebody else has taken that in."""
+    noted = {"digest": digest, "line": done.line, "items": done.items, "skipped": done.skipped}
     return await connection.scalar(text(_NOTE), noted) is not None
 
 
@@ -74,14 +74,11 @@ _WAITING = """
 SELECT coalesce(sum(pg_column_size(e.data) + 700), 0) FROM outbox o JOIN events e ON e.id = o.event_id
 """
 
-_DONE = "SELECT line, items, skipped FROM imports WHERE name = :name"
+_NOTES = "SELECT digest, line, items, skipped FROM imports"
 
 _NOTE = """
-INSERT INTO imports (name, line, items, skipped, updated_at) VALUES (:name, :line, :items, :skipped, now())
-ON CONFLICT (name) DO UPDATE
-SET line = excluded.line, items = excluded.items, skipped = excluded.skipped, updated_at = excluded.updated_at
-WHERE imports.line = :before
-RETURNING line
+INSERT INTO imports (digest, line, items, skipped, updated_at) VALUES (:digest, :line, :items, :skipped, now())
+ON CONFLICT (digest) DO NOTHING RETURNING line
 """
 
 _CREATORS = """
