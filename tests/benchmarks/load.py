@@ -86,7 +86,9 @@ async def at_rate(
     return latencies
 
 
-async def as_fast_as_possible(port: int | Sequence[int], path: str | Sequence[str], *, requests: int) -> float:
+async def as_fast_as_possible(
+    port: int | Sequence[int], path: str | Sequence[str], *, requests: int, connections: int = CONNECTIONS
+) -> float:
     """Requests per second, of one path or of several, one after the other; several ports share the connections."""
     paths = itertools.cycle([path] if isinstance(path, str) else path)
     ports = itertools.cycle([port] if isinstance(port, int) else port)
@@ -98,5 +100,5 @@ async def as_fast_as_possible(port: int | Sequence[int], path: str | Sequence[st
         connection.close()
 
     begin = time.perf_counter()
-    await asyncio.gather(*(worker(requests // CONNECTIONS) for _ in range(CONNECTIONS)))
-    return requests / (time.perf_counter() - begin)
+    await asyncio.gather(*(worker(requests // connections) for _ in range(connections)))
+    return requests // connections * connections / (time.perf_counter() - begin)

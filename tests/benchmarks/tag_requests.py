@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import urlencode
 
 from harness import MB, Cpu, Group, Servers, Several, of_server, ready, running, table
-from load import as_fast_as_possible
+from load import CONNECTIONS, as_fast_as_possible
 from rich.table import Table
 from services_stand_in import gateway
 from tag_questions import Question
@@ -16,6 +16,7 @@ from genonaut.stack.ports import free_port
 from genonaut.stack.servers import Valkey
 
 REQUESTS = 4_000
+MANY = 250
 BYPASS = "&cache_bypass=true"
 
 
@@ -40,13 +41,20 @@ async def requested(site: Servers, asked: Sequence[Question]) -> Table:
                 "postgres": site.processes()["postgres"],
                 "valkey": of_server("valkey", valkey.home),
             }
-            ways = {"": ports[:1], ", two processes": ports, ", through the gateway": [gateway_port]}
+            ways = {
+                "": (ports[:1], CONNECTIONS),
+                f", {MANY} connections": (ports[:1], MANY),
+                ", two processes": (ports, CONNECTIONS),
+                ", through the gateway": ([gateway_port], CONNECTIONS),
+            }
             for name, bypass in (("uncached", BYPASS), ("cached", "")):
                 asked_paths = [each + bypass for each in paths]
-                for way, asked_ports in ways.items():
+                for way, (asked_ports, connections) in ways.items():
                     await as_fast_as_possible(asked_ports, asked_paths, requests=2 * len(paths))
                     cpu, own = Cpu(groups), time.process_time()
-                    rate = await as_fast_as_possible(asked_ports, asked_paths, requests=REQUESTS)
+                    rate = await as_fast_as_possible(
+                        asked_ports, asked_paths, requests=REQUESTS, connections=connections
+                    )
                     spent = [*cpu.spent().values(), time.process_time() - own]
                     costs = [f"{each / REQUESTS * 1e6:,.0f}" for each in spent]
                     report.add_row(name + way, f"{rate:,.0f}", *costs, f"{first.memory() / MB:.0f}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from fastapi.routing import APIRoute
 from sqlalchemy import text
 
 from genonaut.content.images.addresses import LIFETIME_SECONDS
@@ -17,6 +18,7 @@ from genonaut.content.search import upkeep
 from genonaut.content.service import service
 from genonaut.content.tags.domain import id_of
 from genonaut.content.unified import queries
+from genonaut.content.unified.api import page_router
 from genonaut.content.unified.pages import PAGES as PAGES_TOTAL
 from genonaut.content.unified.pages import refresh_most_asked
 from genonaut.platform import cache as cache_module
@@ -472,3 +474,15 @@ async def test_without_a_cache_nothing_is_kept(platform: Any, gallery_of: Any) -
         assert [(await ask(gallery))[0] for _ in range(2)] == ["bypass", "bypass"]
         answer = await gallery.client.post("/api/v1/admin/cache/clear")
         assert "no cache" in answer.json()["message"]
+
+
+def test_what_is_asked_for_is_said_by_the_query_string_alone() -> None:
+    """Or the same query string could not be read once for all who ask: see `_QuickRoute`."""
+    (route,) = page_router.routes
+    assert isinstance(route, APIRoute)
+    left = [route.dependant]
+    while left:
+        dependant = left.pop()
+        elsewhere = [dependant.path_params, dependant.header_params, dependant.cookie_params, dependant.body_params]
+        assert not any(elsewhere), dependant.call
+        left += dependant.dependencies

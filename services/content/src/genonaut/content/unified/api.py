@@ -23,14 +23,17 @@ from genonaut.platform.service import RuntimeDep
 
 
 class _QuickRoute(APIRoute):
-    """Reading the parameters takes longer than a page that is kept: the same ones are read once."""
+    """Reading the parameters takes longer than a page that is kept: the same query string is read once.
+
+    So what the route depends on may be said by nothing else, and dependencies only read: the next time they do not run.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def quickly(request: Request) -> Response:
             runtime = request.app.state.runtime
-            asked = pages.read_before(runtime, request.scope["query_string"])
+            asked = pages.asked_before(runtime, request.scope["query_string"])
             return await handle(request) if asked is None else _answer(await pages.body(runtime, asked))
 
         return quickly

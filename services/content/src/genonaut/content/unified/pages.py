@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of what is kept. Who changes what a body looks like counts it up."""
-KNOWN = 10_000
+REMEMBERED = 10_000
 """Of as many lists it is remembered what they depend on."""
 
-READ = 5_000
+QUERIES = 5_000
 """So many query strings are remembered with what they ask for,"""
-LONGEST_READ = 500
+LONGEST_QUERY = 500
 """of at most so many bytes."""
 
 PAGES = Counter(
@@ -78,8 +78,8 @@ class Asked:
 
 
 @dataclass
-class Known:
-    """What is remembered of a page that was asked for."""
+class Dependencies:
+    """What a page that was asked for depends on, as it is remembered."""
 
     asked: Asked
     names: bytes
@@ -90,19 +90,19 @@ class Known:
     """How often it was asked for lately."""
 
 
-def read_before(runtime: Runtime[Any], parameters: bytes) -> Asked | None:
+def asked_before(runtime: Runtime[Any], parameters: bytes) -> Asked | None:
     """What a query string asks for, if it was read before."""
-    return _read.get(runtime.database.engine, {}).get(parameters)
+    return _asked_before.get(runtime.database.engine, {}).get(parameters)
 
 
 def remember(runtime: Runtime[Any], parameters: bytes, asked: Asked) -> None:
-    """For `read_before`: it says the same for ever. Of cursors there are too many."""
-    if asked.query.position is not None or len(parameters) > LONGEST_READ:
+    """For `asked_before`: it says the same for ever. Of cursors there are too many."""
+    if asked.query.position is not None or len(parameters) > LONGEST_QUERY:
         return
-    read = _read.setdefault(runtime.database.engine, {})
-    if len(read) >= READ:
-        read.clear()
-    read[parameters] = asked
+    remembered = _asked_before.setdefault(runtime.database.engine, {})
+    if len(remembered) >= QUERIES:
+        remembered.clear()
+    remembered[parameters] = asked
 
 
 async def body(runtime: Runtime[Any], asked: Asked) -> Body:
@@ -114,7 +114,7 @@ async def body(runtime: Runtime[Any], asked: Asked) -> Body:
 
 async def refresh_most_asked(runtime: Runtime[Any], most: int) -> int:
     """Makes those of the `most` pages asked for most by anybody that are not kept any more. How many that were."""
-    known = _known.get(runtime.database.engine, {})
+    known = _dependencies.get(runtime.database.engine, {})
     refreshed = 0
     for each in nlargest(most, known.values(), key=lambda each: each.times):
         if each.times >= 1 and each.asked.wanted.viewer is None:
@@ -128,15 +128,15 @@ async def _body(runtime: Runtime[Any], asked: Asked, *, times: int) -> Body:
     cache = runtime.cache
     looks = await _looks(runtime, cache, asked, times) if cache and asked.may_be_kept and not asked.bypass else None
     if cache is None or looks is None:
-        page, stats = await _read_both(runtime, asked)
+        page, stats = await _fresh(runtime, asked)
         return Body(_joined(page, stats), "bypass")
     old = [look.value for look in looks]
     if old[0] is not None and old[1] is not None:
         return Body(_joined(old[0], old[1]), "hit")
     if old[0] is not None:
-        page, stats = old[0], await _read_stats(runtime, asked)
+        page, stats = old[0], await _fresh_stats(runtime, asked)
     else:
-        page, stats = await _read_both(runtime, asked)
+        page, stats = await _fresh(runtime, asked)
     await cache.keep([(look, value) for look, value in zip(looks, (page, stats), strict=True) if look.value is None])
     return Body(_joined(page, stats), "miss")
 
@@ -144,7 +144,7 @@ async def _body(runtime: Runtime[Any], asked: Asked, *, times: int) -> Body:
 async def _looks(runtime: Runtime[Any], cache: "GuardedCache", asked: Asked, times: int) -> list[Look] | None:
     """What is kept of page and statistics; None when nothing may be. So many times it was asked for just now."""
     key = asked.key(addresses_of(runtime))
-    known = _known.setdefault(runtime.database.engine, {})
+    known = _dependencies.setdefault(runtime.database.engine, {})
     found = known.get(key)
     for _ in range(3):
         if found is None:
@@ -162,7 +162,7 @@ async def _looks(runtime: Runtime[Any], cache: "GuardedCache", asked: Asked, tim
     return None
 
 
-async def _found_out(runtime: Runtime[Any], cache: "GuardedCache", asked: Asked, key: str) -> Known | None:
+async def _found_out(runtime: Runtime[Any], cache: "GuardedCache", asked: Asked, key: str) -> Dependencies | None:
     """What the page depends on; None when it is not to be kept."""
     (look,) = await cache.look([Entry("names", (NAMES,))])
     if not look.tokens:
@@ -173,26 +173,26 @@ async def _found_out(runtime: Runtime[Any], cache: "GuardedCache", asked: Asked,
         stats = await search.guards(connection, Wanted(viewer=viewer))
     if page is None or stats is None:
         return None
-    return Known(asked, look.tokens[NAMES], _entry(key, page), _entry(f"stats-{VERSION}-{viewer}", stats))
+    return Dependencies(asked, look.tokens[NAMES], _entry(key, page), _entry(f"stats-{VERSION}-{viewer}", stats))
 
 
 def _entry(key: str, guards: Collection[str]) -> Entry:
     return Entry(key, tuple(guards))
 
 
-def _remember(known: dict[str, Known], key: str, found: Known) -> None:
-    if len(known) >= KNOWN:
-        often = nlargest(KNOWN // 2, known.items(), key=lambda each: each[1].times)
+def _remember(known: dict[str, Dependencies], key: str, found: Dependencies) -> None:
+    if len(known) >= REMEMBERED:
+        often = nlargest(REMEMBERED // 2, known.items(), key=lambda each: each[1].times)
         known.clear()
         known.update(often)
     known[key] = found
 
 
-_read: WeakKeyDictionary[AsyncEngine, dict[bytes, Asked]] = WeakKeyDictionary()
-_known: WeakKeyDictionary[AsyncEngine, dict[str, Known]] = WeakKeyDictionary()
+_asked_before: WeakKeyDictionary[AsyncEngine, dict[bytes, Asked]] = WeakKeyDictionary()
+_dependencies: WeakKeyDictionary[AsyncEngine, dict[str, Dependencies]] = WeakKeyDictionary()
 
 
-async def _read_both(runtime: Runtime[Any], asked: Asked) -> tuple[bytes, bytes]:
+async def _fresh(runtime: Runtime[Any], asked: Asked) -> tuple[bytes, bytes]:
     addresses = addresses_of(runtime)
     async with runtime.database.reading() as connection:
         page, stats = await queries.page_and_counts(connection, asked.wanted, asked.query, knobs=runtime.settings.knobs)
@@ -201,7 +201,7 @@ async def _read_both(runtime: Runtime[Any], asked: Asked) -> tuple[bytes, bytes]
     return ListBody[UnifiedItem].of(page, items).model_dump_json().encode(), _stats(stats)
 
 
-async def _read_stats(runtime: Runtime[Any], asked: Asked) -> bytes:
+async def _fresh_stats(runtime: Runtime[Any], asked: Asked) -> bytes:
     async with runtime.database.reading() as connection:
         return _stats(await queries.counts(connection, asked.wanted.viewer))
 
