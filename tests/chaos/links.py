@@ -24,6 +24,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     *((service, server) for service in (*DATABASE_SERVICES, "driver") for server in ("postgres", "nats")),
     *(("driver", simulator) for simulator in SIMULATORS),
     *(("gateway", other) for other in ("nats", "valkey", *DATABASE_SERVICES)),
+    ("content", "valkey"),
 )
 """Who opens connections to whom."""
 
