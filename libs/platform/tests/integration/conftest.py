@@ -29,6 +29,7 @@ from genonaut.platform.projections import Projection
 from genonaut.platform.relay import Relay
 from genonaut.platform.replay import Rebuild, Report
 from genonaut.platform.service import Service
+from genonaut.platform.serving import end
 from genonaut.testkit.envelopes import enveloped
 from genonaut.testkit.platforms import FakeClock, Platform, Running
 
@@ -232,8 +233,8 @@ def live(toy: Toy) -> Callable[..., AbstractAsyncContextManager[None]]:
         finally:
             for loop, _ in loops:
                 loop.stop()
-            relay.cancel()
-            await asyncio.gather(relay, *(task for _, task in loops), return_exceptions=True)
+            await asyncio.gather(*(task for _, task in loops), return_exceptions=True)
+            await end([relay])
 
     return live
 

@@ -13,6 +13,7 @@ from genonaut.platform.bus import Bus, Message, PublishError
 from genonaut.platform.database import lock_key
 from genonaut.platform.events import MAX_EVENT_BYTES
 from genonaut.platform.relay import Relay
+from genonaut.platform.serving import end
 from genonaut.platform.trouble import EventTooLargeError
 from genonaut.testkit.servers import as_superuser
 from genonaut.testkit.waiting import eventually
@@ -25,8 +26,7 @@ async def relaying(toy, bus=None) -> AsyncIterator[Relay]:
     try:
         yield relay
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
 
 async def stream_messages(toy) -> list[Envelope]:

@@ -29,6 +29,7 @@ from genonaut.platform.migrations import config, newest_revision
 from genonaut.platform.provisioning import SERVICES, Passwords, login
 from genonaut.platform.relay import Relay
 from genonaut.platform.service_cli import load_service
+from genonaut.platform.serving import end
 from genonaut.stack.databases import restore, streams
 from genonaut.stack.databases.backup import MANIFEST, Contents, Manifest, back_up, digest, rows_of
 from genonaut.stack.databases.place import Place, RefusedError
@@ -416,8 +417,7 @@ async def _relay(databases: Databases) -> None:
     try:
         await eventually(lambda: databases.scalar("SELECT count(*) = 0 FROM content.outbox"))
     finally:
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
+        await end([relay])
         await database.close()
 
 
