@@ -1,6 +1,7 @@
 """A gallery: the running content service, and short ways to fill and ask it."""
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ import pytest_asyncio
 from PIL import Image
 from sqlalchemy import text
 
+from genonaut.content.interactions.counting import POPULARITY
 from genonaut.content.service import service
 from genonaut.content.tags.domain import id_of
 from genonaut.platform.bus import Bus
@@ -155,7 +157,8 @@ async def full_gallery(
 ) -> AsyncIterator[Gallery]:
     """One for all tests that only look: `items` of three `users`, many alike in what they are sorted by. HTTP only.
 
-    Of their tags, sea is below water, and that and wood are below nature; ocean is another word for sea.
+    Of their tags, sea is below water, and that and wood are below nature; ocean is another word for sea. People did
+    things with the items, which say beside what is shown of them how popular that made them.
     """
     async with shared(postgres, migrated_template, nats_server, tmp_path_factory) as gallery:
         choose = random.Random(4)
@@ -175,7 +178,55 @@ async def full_gallery(
                 is_private=choose.random() < 0.3,
             )
             gallery.items.append(item)
+        await live(gallery, choose)
         yield gallery
+
+
+async def live(gallery: Gallery, choose: random.Random) -> None:
+    """What people do with the items of the gallery, so that every list has rows, many of them at the same time."""
+    popularity: Counter[int] = Counter()
+    for user in gallery.users:
+        seen = [item for item in gallery.items if not item["is_private"] or item["creator_id"] == user]
+        for _ in range(4):
+            gallery.clock.now += timedelta(seconds=1)
+            done = [_interaction(user, item, choose) for item in [seen[0], *choose.choices(seen, k=3)]]
+            await gallery.post("/interactions/bulk", done)
+            for one in done:
+                popularity[one["content_item_id"]] += POPULARITY[one["interaction_type"]]
+        recommended = [
+            {
+                "user_id": user,
+                "content_item_id": item["id"],
+                "recommendation_score": choose.randrange(4) / 4,
+                "algorithm_version": choose.choice(["editors@3", "editors@4"]),
+            }
+            for item in choose.sample(seen, 12)
+        ]
+        made = [each["id"] for each in (await gallery.post("/recommendations/bulk", recommended))["items"]]
+        for ids in (made[:2], made[2:4]):
+            gallery.clock.now += timedelta(seconds=1)
+            await gallery.post(f"/recommendations/served?user_id={user}", {"recommendation_ids": ids}, status=200)
+        for slug in choose.sample(["sea", "sky", "wood", "night"], 2):
+            await gallery.done("POST", f"/tags/{id_of(slug)}/rate", user_id=user, rating=choose.randint(2, 10) / 2)
+            await gallery.done("POST", f"/tags/{id_of(slug)}/favorite", user_id=user)
+    for source in ("regular", "auto"):
+        place, item = next(
+            (place, item)
+            for place, item in enumerate(gallery.items)
+            if item["source_type"] == source and not item["is_private"]
+        )
+        for quality in (0.9, 0.8, 0.7, item["quality_score"]):
+            gallery.clock.now += timedelta(seconds=1)
+            path = f"/content/{item['id']}/quality?user_id={item['creator_id']}"
+            gallery.items[place] = await gallery.put(path, {"quality_score": quality})
+    for item in gallery.items:
+        item["popularity"] = popularity[item["id"]]
+
+
+def _interaction(user: str, item: dict[str, Any], choose: random.Random) -> dict[str, Any]:
+    kind = choose.choice(["view", "view", "like", "rate"])
+    more = {"rating": choose.randint(1, 5)} if kind == "rate" else {"duration": choose.choice([None, 3, 7])}
+    return {"user_id": user, "content_item_id": item["id"], "interaction_type": kind, **more}
 
 
 @asynccontextmanager

@@ -90,8 +90,7 @@ def expected(gallery: Any, request: Mapping[str, Any]) -> list[dict[str, Any]]:
         if visible(item, viewer) and in_scope(item, request, viewer) and fits(item, request)
     ]
     key = request["sort_field"]
-    # Nobody has done anything with any of the items: they are all as popular.
-    return sorted(found, key=lambda item: (item.get(key, 0), item["id"]), reverse=request["sort_order"] == "desc")
+    return sorted(found, key=lambda item: (item[key], item["id"]), reverse=request["sort_order"] == "desc")
 
 
 def visible(item: dict[str, Any], viewer: str | None) -> bool:
