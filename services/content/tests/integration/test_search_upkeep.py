@@ -1,14 +1,20 @@
 """The index stays as its rows are, small and right: it is folded in time, compared now and then, and mended."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from genonaut.content.search import folding, upkeep
 from genonaut.content.search.upkeep import fold_everything, fold_what_is_due, recount
 from genonaut.contracts.content import SourceType
+from genonaut.platform.metrics import REGISTRY
+from genonaut.testkit.waiting import eventually
 
 
 @pytest.fixture
@@ -195,3 +201,82 @@ async def test_one_recounts_at_a_time(still_gallery: Any) -> None:
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('genonaut search recount'))")
 
         assert await recount(still_gallery.runtime.database) is None
+
+
+Line = dict[str, Any]
+
+
+@asynccontextmanager
+async def running(
+    gallery: Any, background: Callable[[Any], Coroutine[Any, Any, None]], **settings: Any
+) -> AsyncIterator[list[Line]]:
+    """What it says while it runs with these settings. Each line says what the gauge of drift was, too."""
+
+    def with_gauge(_: Any, __: str, line: Line) -> Line:
+        return {**line, "gauge": REGISTRY.get_sample_value("content_search_drift")}
+
+    runtime = gallery.runtime
+    changed = replace(runtime, settings=type(runtime.settings)(**{**dict(runtime.settings), **settings}))
+    with capture_logs(processors=[with_gauge]) as lines:
+        task = asyncio.create_task(background(changed))
+        try:
+            yield lines
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_drift_is_told_shown_and_mended_by_itself(still_gallery: Any) -> None:
+    lost, *others = await made(still_gallery, 3)
+    await run(
+        still_gallery,
+        f"DELETE FROM search_tail WHERE item_id = {lost}",
+        "UPDATE tag_cardinality_stats SET cardinality = cardinality + 5",
+    )
+    assert await still_gallery.ids("/content") == others[::-1]
+
+    async with running(still_gallery, upkeep.recount_now_and_then, search_recount_seconds=0.01) as lines:
+        await eventually(
+            lambda: [line["event"] for line in lines].count("search.recounted") >= 3, reason="nobody recounts again"
+        )
+
+    drift, *recounts = [line for line in lines if line["event"].startswith("search.")]
+    assert (drift["event"], drift["log_level"]) == ("search.drift", "error")
+    assert (drift["lost"], drift["tags"], list(drift["some"].values())) == (1, 1, [-5])
+    assert {(line["event"], line["items"]) for line in recounts} == {("search.recounted", 3)}
+    assert [line["gauge"] for line in recounts] == [2, *([0] * (len(recounts) - 1))]
+    assert await still_gallery.ids("/content") == [*others[::-1], lost]
+    assert await still_gallery.rows("SELECT cardinality FROM tag_cardinality_stats") == [(3,)]
+
+
+async def test_a_recount_that_fails_is_told_and_made_again(still_gallery: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    once, compare = iter([OSError("no disk")]), upkeep.drift
+
+    async def drift(*arguments: Any, **more: Any) -> Any:
+        for error in once:
+            raise error
+        return await compare(*arguments, **more)
+
+    monkeypatch.setattr(upkeep, "drift", drift)
+    async with running(still_gallery, upkeep.recount_now_and_then, search_recount_seconds=0.01) as lines:
+        await eventually(lambda: len(lines) >= 2, reason="it is not tried again")
+
+    failed, again = lines[:2]
+    assert (failed["event"], failed["error"]) == ("search.recount_failed", "OSError: no disk")
+    assert again["event"] == "search.recounted"
+
+
+async def test_a_process_with_knobs_of_the_older_planner_says_so_once(
+    still_gallery: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.01)
+    await made(still_gallery, 1)
+    still_gallery.clock.now += timedelta(minutes=2)
+    older = {"query_planner_tag_prejoin_for_content_queries": {"small_k_threshold": 3, "stats": {"source": "table"}}}
+
+    async with running(still_gallery, upkeep.keep_folded, performance=older) as lines:
+        await eventually(lambda: any(line["event"] == "search.folded" for line in lines), reason="nothing is folded")
+
+    told = [line["knobs"] for line in lines if line["event"] == "search.knobs_retired"]
+    assert told == [["small_k_threshold", "stats.source"]]

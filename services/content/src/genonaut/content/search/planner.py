@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
+from typing import Any, Self
 
 import structlog
 from prometheus_client import Histogram
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from genonaut.platform.metrics import REGISTRY
 
@@ -42,6 +43,15 @@ class Telemetry(BaseModel):
     sample_rate: float = Field(default=0.1, ge=0, le=1, description="Of searches that are logged.")
 
 
+RETIRED = {
+    *("enable_self_join", "enable_group_having", "enable_two_phase"),
+    *("small_k_threshold", "group_having_rarest_ceiling", "seed_candidate_cap", "max_work_mem_mb"),
+    *("two_phase_min_k_for_dual_seed", "two_phase_dual_seed_floor"),
+    *("stats.source", "stats.table_name", "stats.freshness_seconds", "stats.fallback_default_count"),
+}
+"""Knobs of the older planner. Their numbers are about other ways, so none is taken for one of ours."""
+
+
 class Knobs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +61,37 @@ class Knobs(BaseModel):
         default=50, ge=0, description="So many items with the rarest tag are looked at one by one rather than by bits."
     )
     telemetry: Telemetry = Telemetry()
+
+    _retired: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def retired(self) -> list[str]:
+        """What was given and does nothing any more."""
+        return self._retired
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_retired(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(given, dict):
+            return validate(given)
+        named = _with_stats_by_name(given)
+        knobs = validate({name: value for name, value in named.items() if name not in RETIRED})
+        knobs._retired = sorted(RETIRED & named.keys())  # noqa: SLF001 - its own
+        return knobs
+
+
+def _with_stats_by_name(given: dict[str, Any]) -> dict[str, Any]:
+    """With `stats.source` and the like in the place of `stats`, so that an error names the one that nobody knows."""
+    if not isinstance(given.get("stats"), dict):
+        return given
+    rest = {name: value for name, value in given.items() if name != "stats"}
+    return rest | {f"stats.{name}": value for name, value in given["stats"].items()}
+
+
+def tell_retired(knobs: Knobs) -> None:
+    """Warns of knobs that do nothing any more, if there are any."""
+    if knobs.retired:
+        log.warning("search.knobs_retired", knobs=knobs.retired, see="docs/decisions/0025-items-are-found-by-bits.md")
 
 
 @dataclass(frozen=True)

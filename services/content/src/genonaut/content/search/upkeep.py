@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from genonaut.content.search import folding
 from genonaut.content.search.checks import Drift, Progress, drift, mend
 from genonaut.content.search.folding import Folded
+from genonaut.content.search.planner import tell_retired
 from genonaut.platform.database import Database
 from genonaut.platform.guards import drop_everything
 from genonaut.platform.metrics import REGISTRY
@@ -31,6 +32,8 @@ QUIET = timedelta(minutes=1)
 
 async def keep_folded(runtime: Runtime[Any]) -> None:
     """For ever. Of several processes one folds at a time."""
+    # Not when settings are read: that is before there is a log, and by commands that have something else to say, too.
+    tell_retired(runtime.settings.knobs)
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
