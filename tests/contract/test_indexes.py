@@ -41,8 +41,24 @@ KNOWN = [
     "items_uidx_id_src",
     "auto_uidx_id_src",
     "content_items_all_uidx_id_src",
+    "ix_user_interactions_user_id",
+    "ix_user_interactions_content_item_id",
+    "ix_user_interactions_interaction_type",
+    "ix_user_interactions_created_at",
+    "idx_user_interactions_user_created",
+    "idx_user_interactions_content_created",
+    "ix_recommendations_user_id",
+    "ix_recommendations_content_item_id",
+    "ix_recommendations_served_at",
+    "ix_recommendations_recommendation_score",
+    "idx_recommendations_user_score",
+    "idx_recommendations_served_created",
+    "idx_content_tags_content",
+    "idx_content_tags_content_src",
+    "idx_content_tags_tag_content",
+    "idx_content_tags_tag_src_content",
 ]
-"""What the documentation of the former platform names for users and items."""
+"""What the documentation of the former platform names for what content has."""
 
 
 class Row(NamedTuple):

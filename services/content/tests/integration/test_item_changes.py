@@ -200,6 +200,19 @@ async def test_an_item_has_a_history_and_a_way_back(gallery) -> None:
     assert [entry["version"] for entry in [*first["items"], *then["items"]]] == [6, 5, 4, 3, 2, 1]
 
 
+@pytest.mark.parametrize(
+    ("path", "shown", "stored"), [("/content", "regular", "items"), ("/content-auto", "auto", "auto")]
+)
+async def test_a_history_calls_the_source_as_items_do(gallery, path, shown, stored) -> None:
+    item = await gallery.item(await gallery.user(), path)
+
+    (created,) = (await gallery.get(f"{path}/{item['id']}/history"))["items"]
+
+    assert created["data"]["source_type"] == item["source_type"] == shown
+    said = "SELECT data->>'source_type' FROM events WHERE type = 'content.item.created'"
+    assert await gallery.rows(said) == [(stored,)]
+
+
 @pytest.mark.parametrize("version", [0, -1, 3, 2**40, "x"])
 async def test_a_version_that_there_is_not(gallery, version) -> None:
     item = await gallery.item(await gallery.user())

@@ -17,6 +17,9 @@ from genonaut.content.recommenders.algorithms import BEST, POPULAR, called
 from genonaut.content.recommenders.evaluation import RANDOM, NothingToEvaluateError, evaluate
 from genonaut.testkit.tastes import Tastes, play, user_id
 
+NEW = 60
+"""People who have done nothing yet."""
+
 SMALL = Tastes(users=60, items=200, acts=1_500, creators=15, themes=8, seed=3)
 
 
@@ -43,9 +46,9 @@ async def test_people_with_tastes_find_more_than_what_is_popular(gallery, monkey
     assert progress[-1][0] == progress[-1][1]
     assert await gallery.rows("SELECT count(*) FROM user_interactions") == [(before[0][0] + SMALL.acts,)]
 
-    new = [await gallery.user() for _ in range(5)]
-    for user in new:
-        assert (await gallery.post("/recommendations/generate", {"user_id": user}))["total"] == 20
+    # At least 95 % is what is promised, and of fewer people that would be everybody.
+    answers = [await gallery.post("/recommendations/generate", {"user_id": await gallery.user()}) for _ in range(NEW)]
+    assert [answer["total"] for answer in answers] == [20] * NEW
 
     monkeypatch.setenv("DATABASE_ADMIN_URL", gallery.platform.admin_url())
     settings = {

@@ -62,6 +62,8 @@ def _listed(*fields: str) -> Any:
 
 
 Listed = Annotated[ListQuery, _listed("created_at", "rating", "duration")]
+# One order each: of everybody's interactions, others would need two more indexes that every write pays for, and each
+# list is named for its order. `by-type/rate` has them.
 NewestFirst = Annotated[ListQuery, _listed("created_at")]
 BestFirst = Annotated[ListQuery, _listed("rating")]
 

@@ -159,13 +159,15 @@ class HistoryEntry(BaseModel):
     version: int = Field(description="From 1.")
     event: str = Field(examples=["content.item.retagged"])
     at: datetime
-    data: dict[str, Any] = Field(description="What the event says, with tags by their slugs.")
+    data: dict[str, Any] = Field(description="What the event says, in the words of items: tags by their slugs.")
 
     @classmethod
     def of(cls, recorded: Recorded, slugs: Mapping[UUID, str]) -> Self:
         """`slugs` has those of all tags that the event speaks of."""
         event = recorded.event
         data = event.model_dump(mode="json", exclude={"item_id", "tag_ids", "implied"})
+        if isinstance(event, ItemCreated):
+            data["source_type"] = shown_source(event.source_type)
         if isinstance(event, ItemCreated | ItemRetagged):
             data["tags"] = [slugs[tag_id] for tag_id in event.tag_ids]
         if isinstance(event, ItemTagsImplied):
