@@ -46,7 +46,7 @@ async def test_people_with_tastes_find_more_than_what_is_popular(gallery, monkey
     assert progress[-1][0] == progress[-1][1]
     assert await gallery.rows("SELECT count(*) FROM user_interactions") == [(before[0][0] + SMALL.acts,)]
 
-    # At least 95 % is what is promised, and of fewer people that would be everybody.
+    # Promised is something for at least 95 % of them, of which a few people would say nothing.
     answers = [await gallery.post("/recommendations/generate", {"user_id": await gallery.user()}) for _ in range(NEW)]
     assert [answer["total"] for answer in answers] == [20] * NEW
 
