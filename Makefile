@@ -4,10 +4,10 @@ export PYTHON
 BIN := .venv/bin
 # Processes that share the tests of libraries and services, each with servers of its own. Those of e2e share one stack.
 WORKERS ?= 2
-LONGEST := tests/chaos/test_checker.py  # nine minutes, most of them waiting: first, so that others work meanwhile
+LONGEST := tests/chaos/test_checker.py  # five minutes, most of them waiting: first, so that others work meanwhile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down reset status smoke init init-dev init-demo init-test migrate-dev migrate-demo migrate-test migrate-prep migrate-step2-dev migrate-step2-demo migrate-step2-test dump-schema backup restore doctor test lint types imports unit integration integration-containers compose-test e2e chaos fuzz bench bench-tags format lock
+.PHONY: help setup demo up down reset status smoke init init-dev init-demo init-test migrate-dev migrate-demo migrate-test migrate-prep migrate-step2-dev migrate-step2-demo migrate-step2-test dump-schema backup restore doctor test lint types imports unit integration integration-containers compose-test e2e chaos checker fuzz bench bench-tags format lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,7 +78,7 @@ doctor: setup ## what is well in the running platform's database, what is not, a
 	@for service in content generation analytics notifications; do echo "$$service:"; $(BIN)/genonaut $$service doctor || ill=1; done; test -z "$$ill"
 
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(LONGEST) libs tests services --ignore tests/e2e --ignore tests/fuzz --ignore tests/compose
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not long' $(LONGEST) libs tests services --ignore tests/e2e --ignore tests/fuzz --ignore tests/compose
 	@$(BIN)/pytest tests/e2e
 	@$(BIN)/pytest tests/fuzz
 
@@ -109,6 +109,9 @@ e2e: setup ## the tests over real processes
 
 chaos: setup ## everything happens to every part of a platform under load (SECONDS=300 SEED=1, or REPEAT=LOG)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(REPEAT),--repeat $(REPEAT),--seconds $(or $(SECONDS),300) --seed $(or $(SEED),1))
+
+checker: setup ## whether the checker of chaos finds every mutant (ten minutes)
+	@$(BIN)/pytest tests/chaos/test_checker.py
 
 fuzz: setup ## hostile input over real processes: so many requests of each kind (EXAMPLES=30), so long each abuse (SECONDS=5)
 	@FUZZ_EXAMPLES=$(or $(EXAMPLES),30) FUZZ_SECONDS=$(or $(SECONDS),5) $(BIN)/pytest tests/fuzz
