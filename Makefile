@@ -4,7 +4,6 @@ export PYTHON
 BIN := .venv/bin
 # Processes that share the tests of libraries and services, each with servers of its own. Those of e2e share one stack.
 WORKERS ?= 2
-LONGEST := tests/chaos/test_checker.py  # five minutes, most of them waiting: first, so that others work meanwhile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down reset status smoke init init-dev init-demo init-test migrate-dev migrate-demo migrate-test migrate-prep migrate-step2-dev migrate-step2-demo migrate-step2-test dump-schema backup restore doctor test lint types imports unit integration integration-containers compose-test e2e chaos checker fuzz bench bench-tags format lock
@@ -78,7 +77,7 @@ doctor: setup ## what is well in the running platform's database, what is not, a
 	@for service in content generation analytics notifications; do echo "$$service:"; $(BIN)/genonaut $$service doctor || ill=1; done; test -z "$$ill"
 
 test: setup lint types imports ## lint, types, import contracts and all tests, on servers of their own
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not long' $(LONGEST) libs tests services --ignore tests/e2e --ignore tests/fuzz --ignore tests/compose
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m 'not long' --ignore tests/e2e --ignore tests/fuzz --ignore tests/compose
 	@$(BIN)/pytest tests/e2e
 	@$(BIN)/pytest tests/fuzz
 
