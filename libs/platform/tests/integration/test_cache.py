@@ -167,15 +167,6 @@ async def test_what_is_touched_in_a_transaction_is_dropped_with_its_end(
     assert await value(cache, DOGS) is None
 
 
-@pytest_asyncio.fixture
-async def own_valkey(tmp_path: Any) -> AsyncIterator[Valkey]:
-    """A server that this test may stop."""
-    server = Valkey(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
 async def test_a_lost_server_costs_time_alone(
     own_valkey: Valkey, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +182,6 @@ async def test_a_lost_server_costs_time_alone(
     with pytest.raises(ConnectionError, match="does not answer"):
         await cache.clear()
 
-    own_valkey.prefer_port = own_valkey.port
     own_valkey.start()
     await eventually(lambda: is_usable(cache))
     assert [look.value for look in await cache.look([CATS, DOGS])] == [None, None]

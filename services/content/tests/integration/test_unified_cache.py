@@ -438,14 +438,6 @@ async def test_pages_are_as_they_would_be_without_under_concurrent_writes(sea: A
     assert states >= {"hit", "miss"}
 
 
-@pytest_asyncio.fixture
-async def own_valkey(tmp_path: Any) -> AsyncIterator[Valkey]:
-    server = Valkey(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
 async def test_a_lost_cache_costs_time_alone(
     platform: Any, own_valkey: Valkey, gallery_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -463,7 +455,6 @@ async def test_a_lost_cache_costs_time_alone(
         assert (await ask(gallery))[1]["pagination"]["total_count"] == 2
         assert await gallery.problem("POST", "/admin/cache/clear") == (503, "UNAVAILABLE")
 
-        own_valkey.prefer_port = own_valkey.port
         own_valkey.start()
         await eventually(lambda: kept(gallery), reason="it does not come back")
 

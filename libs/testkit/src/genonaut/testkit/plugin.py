@@ -3,7 +3,7 @@
 from genonaut.testkit.buckets import bucket, bucket_server
 from genonaut.testkit.platforms import migrated_template, platform, platform_database
 from genonaut.testkit.projections import tables_of
-from genonaut.testkit.servers import nats, nats_server, postgres, server_state, valkey, valkey_server
+from genonaut.testkit.servers import nats, nats_server, own_valkey, postgres, server_state, valkey, valkey_server
 from genonaut.testkit.settings import plain_logs
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "migrated_template",
     "nats",
     "nats_server",
+    "own_valkey",
     "plain_logs",
     "platform",
     "platform_database",

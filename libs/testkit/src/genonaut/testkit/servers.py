@@ -78,6 +78,16 @@ def valkey(valkey_server: Valkey) -> str:
     return valkey_server.url()
 
 
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A running Valkey of this test's own, which it may stop, and start again at the same port."""
+    server = Valkey(tmp_path / "valkey")
+    server.start()
+    server.prefer_port = server.port
+    yield server
+    server.stop()
+
+
 @contextmanager
 def _given(variable: str, server: str) -> Iterator[str | None]:
     """The URL of a server that is not a process of ours, if it shall be none."""

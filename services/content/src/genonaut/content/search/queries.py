@@ -115,10 +115,10 @@ async def counts(connection: AsyncConnection, wanted: Sequence[Wanted]) -> Seque
     return await segments.count(snapshot.driver, snapshot.blocks, await _terms(snapshot, wanted))
 
 
-async def guards(connection: AsyncConnection, wanted: Wanted) -> Collection[str] | None:
-    """What the list of what is wanted depends on, as `guards_of` says."""
+async def guards(connection: AsyncConnection, wanted: Sequence[Wanted]) -> Sequence[Collection[str] | None]:
+    """What the list of each depends on, as `guards_of` says. `connection` reads one snapshot."""
     snapshot = await _Snapshot.of(connection)
-    return guards_of(wanted, await snapshot.named(wanted))
+    return [guards_of(each, await snapshot.named(each)) for each in wanted]
 
 
 async def with_one_tag_and_not_the_other(

@@ -169,8 +169,7 @@ async def _found_out(runtime: Runtime[Any], cache: "GuardedCache", asked: Asked,
         return None
     viewer = asked.wanted.viewer
     async with runtime.database.reading() as connection:
-        page = await search.guards(connection, asked.wanted)
-        stats = await search.guards(connection, Wanted(viewer=viewer))
+        page, stats = await search.guards(connection, [asked.wanted, Wanted(viewer=viewer)])
     if page is None or stats is None:
         return None
     return Dependencies(asked, look.tokens[NAMES], _entry(key, page), _entry(f"stats-{VERSION}-{viewer}", stats))
