@@ -20,6 +20,12 @@ from genonaut.testkit.waiting import eventually
 CATS, DOGS = Entry("cats", ("cat",)), Entry("dogs", ("dog", "wolf"))
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is not a lost cache: what is claimed here is of one that answers, or one that is gone."""
+    monkeypatch.setattr(cache_module, "TIMEOUT_SECONDS", 30.0)
+
+
 @pytest_asyncio.fixture
 async def database(platform: Platform) -> AsyncIterator[Database]:
     async with platform.database("content") as database:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
@@ -55,3 +56,15 @@ async def test_a_database_answers_though_all_of_the_pool_is_at_work(database: Da
 
         async with asyncio.timeout(2):
             await asyncio.gather(*(database.ping() for _ in range(5)))
+
+
+async def test_a_transaction_of_the_driver_that_failed_is_nobody_elses(database: Database) -> None:
+    with pytest.raises(TimeoutError):
+        async with database.driver() as connection:
+            await connection.transaction().start()
+            raise TimeoutError
+
+    async with database.reading() as snapshot:
+        assert await snapshot.scalar(text("SELECT current_setting('transaction_isolation')")) == "repeatable read"
+    async with database.transaction() as usual:
+        assert await usual.scalar(text("SELECT current_setting('transaction_isolation')")) == "read committed"

@@ -349,9 +349,7 @@ def test_lost_data_are_prepared_again(stack: LocalStack) -> None:
 
 
 def test_a_taken_api_port_moves_to_the_next_and_says_so(stack: LocalStack) -> None:
-    with socket.socket() as squatter:
-        squatter.bind(("127.0.0.1", int(os.environ["API_PORT"])))
-        squatter.listen()
+    with socket.create_server(("127.0.0.1", int(os.environ["API_PORT"]))):
         content = stack.up()
     assert 0 < content["ports"]["gateway"] - int(os.environ["API_PORT"]) < 10
     assert content["notes"] == [f"The API listens on {content['ports']['gateway']}."]

@@ -29,6 +29,12 @@ from genonaut.testkit.waiting import eventually
 UNIFIED = "/api/v1/content/unified"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is not a lost cache: what is claimed here is of one that answers, or one that is gone."""
+    monkeypatch.setattr(cache_module, "TIMEOUT_SECONDS", 30.0)
+
+
 async def ask(gallery: Any, **parameters: Any) -> tuple[str, Any]:
     """What the cache had to do with it, and the body, which is what it would be without."""
     answer = await gallery.client.get(UNIFIED, params=parameters)

@@ -127,7 +127,13 @@ class Database:
         """A connection of the pool as the driver's own, in no transaction: for what is asked often, or moves much."""
         async with self._connected() as connection:
             raw = await connection.get_raw_connection()
-            yield cast("asyncpg.Connection", raw.driver_connection)
+            try:
+                yield cast("asyncpg.Connection", raw.driver_connection)
+            except BaseException:
+                # A BEGIN that was cancelled, or not answered in time, leaves the driver in a transaction of which the
+                # pool knows nothing: whoever came next would fail, again and again.
+                await connection.invalidate()
+                raise
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed.
