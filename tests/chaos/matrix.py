@@ -81,6 +81,10 @@ def run(
     report = check(site.stack, load.promises, site.faults.planted, schedule, site.faults.deleted, floors=floors)
     if unrest:
         report.breaks("it comes to rest", unrest)
+    for log in sorted(site.stack.local.state.glob("logs/*.log")):
+        for line in log.read_text(errors="replace").splitlines():
+            if '"http.crashed"' in line:
+                say(f"{log.stem}: {line}")
     return report
 
 

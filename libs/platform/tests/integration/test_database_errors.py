@@ -1,6 +1,9 @@
 """What a caller is told when Postgres refuses, is slow, or is gone."""
 
+import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,13 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from structlog.testing import capture_logs
 
-from genonaut.platform.database import Database
+from genonaut.platform.database import Database, driver_of
 from genonaut.platform.http.errors import install_errors
 from genonaut.platform.http.middleware import install_middleware
-from genonaut.platform.trouble import ConcurrencyConflictError
+from genonaut.platform.trouble import ConcurrencyConflictError, is_outage
 from genonaut.stack.servers import Postgres
+from genonaut.testkit.processes import alive
 from genonaut.testkit.servers import fresh_database
-from genonaut.testkit.waiting import eventually
+from genonaut.testkit.waiting import eventually, wait_until
 
 NOW = datetime(2024, 12, 1, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -153,6 +157,25 @@ async def test_a_connection_that_dies_is_a_503_and_the_next_request_works(failin
     assert died.json()["error_code"] == "UNAVAILABLE"
     assert died.headers["Retry-After"] == "2"
     assert after.status_code == 200
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_server_that_has_said_goodbye_is_out_of_reach(failing: Failing, turns: int) -> None:
+    """However much of the goodbye was read when the connection is used."""
+
+    async def use() -> None:
+        async with failing.database.transaction() as connection:
+            pid = await connection.scalar(text("SELECT pg_backend_pid()")) or 0
+            raw = await driver_of(connection)
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: not alive(pid))  # and read nothing meanwhile
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await raw.copy_from_query("SELECT 1", output=os.devnull)
+
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - what it is called does not matter
+        await use()
+    assert is_outage(raised.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "no-such-host.invalid"])

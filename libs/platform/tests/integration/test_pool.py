@@ -59,10 +59,13 @@ async def test_a_database_answers_though_all_of_the_pool_is_at_work(database: Da
 
 
 async def test_a_transaction_of_the_driver_that_failed_is_nobody_elses(database: Database) -> None:
-    with pytest.raises(TimeoutError):
+    async def fail() -> None:
         async with database.driver() as connection:
             await connection.transaction().start()
             raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await fail()
 
     async with database.reading() as snapshot:
         assert await snapshot.scalar(text("SELECT current_setting('transaction_isolation')")) == "repeatable read"

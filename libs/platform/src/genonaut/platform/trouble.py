@@ -20,6 +20,10 @@ OUTAGES = {
 }
 """Errors of libraries that mean an outage whatever they say. Who has not loaded a module cannot meet its errors."""
 
+ENDED = ["clos", "another operation"]
+"""In what asyncpg says of a connection that has ended, or is about to: between the server's last words and the end of
+the connection it is at work on them. The others of its own errors are mistakes, such as too many parameters."""
+
 CONFLICTS = {"40001", "40P01"}
 """Serialization failure and deadlock: the transaction was fine, its moment was not."""
 
@@ -83,9 +87,12 @@ def _is_outage(error: BaseException) -> bool:
         return True
     if isinstance(error, (OutageError, ConnectionError, socket.gaierror, *_outages_of_libraries())):
         return True
-    # Its other errors of this class are mistakes, such as more parameters than a statement takes.
-    interface_error = getattr(sys.modules.get("asyncpg"), "InterfaceError", ())
-    return isinstance(error, interface_error) and "clos" in str(error)
+    return isinstance(error, tuple(_of_the_driver())) and any(words in str(error) for words in ENDED)
+
+
+def _of_the_driver() -> Iterator[type[BaseException]]:
+    if (asyncpg := sys.modules.get("asyncpg")) is not None:
+        yield from (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def _outages_of_libraries() -> Iterator[type[BaseException]]:
