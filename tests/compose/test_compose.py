@@ -30,7 +30,7 @@ def test_every_container_is_confined(deployment) -> None:
         name, host = deployment.service_of(container), container["HostConfig"]
         assert host["ReadonlyRootfs"], name
         assert host["Init"], name
-        assert 0 < host["Memory"] <= 1024**3, name
+        assert 0 < host["Memory"] <= 1280 * 1024**2, name
         assert (host["CapDrop"], host["CapAdd"], host["Privileged"]) == (["ALL"], None, False), name
         assert "no-new-privileges:true" in host["SecurityOpt"], name
         assert host["RestartPolicy"]["Name"] == ("on-failure" if name in JOBS else "unless-stopped"), name
