@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 from genonaut.content.recommenders.domain import Candidate, Evidence, Neighbour, Pick, Seed, Speaks
 
@@ -52,8 +53,9 @@ class Blend:
         scores: dict[int, list[float]] = {
             item_id: [weight * part.get(item_id, 0.0) for weight, part in parts] for item_id in evidence.candidates
         }
-        best = sorted(evidence.candidates, key=lambda item_id: (-sum(scores[item_id]), -item_id))
-        chosen = spread(evidence, best[: limit * SPREAD_AMONG], {each: sum(scores[each]) for each in best}, limit)
+        totals = {item_id: sum(each) for item_id, each in scores.items()}
+        best = nlargest(limit * SPREAD_AMONG, totals, key=lambda item_id: (totals[item_id], item_id))
+        chosen = spread(evidence, best, totals, limit)
         seeds = seeds_of(evidence, chosen)
         return [_pick(evidence.candidates[each], scores[each], seeds[each], profile) for each in chosen]
 
@@ -128,8 +130,8 @@ def spread(evidence: Evidence, best: Sequence[int], scores: Scores, limit: int) 
         left.remove(item_id)
         chosen.append(item_id)
         for other in left:
-            alike = likeness(evidence.candidates[item_id], evidence.candidates[other])
-            repeats[other] = max(repeats[other], alike)
+            if (alike := likeness(evidence.candidates[item_id], evidence.candidates[other])) > repeats[other]:
+                repeats[other] = alike
     return chosen
 
 

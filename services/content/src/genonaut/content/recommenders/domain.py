@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from genonaut.content.search.keys import KINDS, Kind, class_key, is_private
+from genonaut.content.search.keys import KINDS, Kind, class_key, is_private, others_among, tags_among
 from genonaut.contracts.content import InteractionType
 
 STRENGTHS: Mapping[InteractionType, int] = {
@@ -27,7 +27,7 @@ STRENGTHS: Mapping[InteractionType, int] = {
 """How much of a liking an interaction shows. With a rating, that says it instead."""
 RATED: Mapping[int, int] = {1: 0, 2: 0, 3: 2, 4: 4, 5: 5}
 
-_TAG, _CREATOR, _CLASS = (kind.value for kind in (Kind.TAG, Kind.CREATOR, Kind.CLASS))
+_CREATOR, _CLASS = (kind.value for kind in (Kind.CREATOR, Kind.CLASS))
 
 PUBLIC = frozenset(class_key(source, is_private=False) for source in ("items", "auto"))
 
@@ -38,8 +38,7 @@ def strength(interaction_type: InteractionType, rating: int | None) -> int:
     return STRENGTHS[interaction_type] if rating is None else RATED[rating]
 
 
-@dataclass(frozen=True)
-class Features:
+class Features(NamedTuple):
     """What an item is found by."""
 
     tags: frozenset[int]
@@ -49,16 +48,14 @@ class Features:
     @classmethod
     def of(cls, keys: Sequence[int]) -> "Features":
         """From the keys of search."""
-        tags, creator, source = [], 0, 0
-        for key in keys:  # of hundreds of items for each request: the numbers themselves are much faster than the enum
+        creator, source = 0, 0
+        for key in others_among(keys):  # of hundreds of items for each request: kinds are numbers here, and no enum
             kind = key % KINDS
-            if kind == _TAG:
-                tags.append(key)
-            elif kind == _CREATOR:
+            if kind == _CREATOR:
                 creator = key
             elif kind == _CLASS:
                 source = key
-        return cls(frozenset(tags), creator, is_private(source))
+        return cls(frozenset(tags_among(keys)), creator, is_private(source))
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,7 @@ class Neighbour:
     """Of their liking, for each of the items."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     item_id: int
     features: Features
     popularity: int

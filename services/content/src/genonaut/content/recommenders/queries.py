@@ -5,9 +5,10 @@ those items last, so many of their last interactions, so many items of each kind
 everybody knows, costs what others cost, and writing costs nothing: there is no table of pairs of items.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from heapq import nlargest
 from itertools import combinations
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from genonaut.content.recommenders.domain import (
 )
 from genonaut.content.search.queries import latest
 from genonaut.content.search.terms import Has, Term, any_of, every
+from genonaut.platform.database import driver_of
 
 ACTS = 200
 """Of the user's last interactions."""
@@ -120,11 +122,12 @@ async def _tag_counts(connection: AsyncConnection, tags: Collection[int]) -> tup
 
 def _together(neighbours: Sequence[Neighbour]) -> list[int]:
     """What most neighbours did something with, the more for the more they have in common with the user."""
-    found: Counter[int] = Counter()
+    found: defaultdict[int, int] = defaultdict(int)
     for each in neighbours:
+        common = len(each.seeds)
         for item_id, liking in zip(each.items, each.strengths, strict=True):
-            found[item_id] += len(each.seeds) * liking
-    return [item_id for item_id, _ in found.most_common(TOGETHER)]
+            found[item_id] += common * liking
+    return nlargest(TOGETHER, found, key=found.__getitem__)
 
 
 def _terms(known: Evidence) -> list[Term]:
@@ -156,7 +159,8 @@ async def _popular(
 async def _candidates(connection: AsyncConnection, own: int | None, new: Iterable[int]) -> dict[int, Candidate]:
     """Those that may be shown."""
     found = {}
-    for item_id, keys, popularity, users in await connection.execute(_CANDIDATES, {"ids": list(new)}):
+    driver = await driver_of(connection)
+    for item_id, keys, popularity, users in await driver.fetch(_CANDIDATES, list(new)):
         features = Features.of(keys)
         if not features.is_private and features.creator != own:
             found[item_id] = Candidate(item_id, features, popularity, users)
@@ -244,10 +248,10 @@ AND NOT EXISTS (SELECT FROM interaction_pairs d WHERE d.user_id = :user_id AND d
 ORDER BY p.popularity DESC, p.item_id DESC LIMIT :most
 """)
 
-_CANDIDATES = text("""
+_CANDIDATES = """
 SELECT r.item_id, r.keys, coalesce(p.popularity, 0) AS popularity, coalesce(c.total, 0) AS users
 FROM search_rows r
 LEFT JOIN item_popularity p ON p.item_id = r.item_id
 LEFT JOIN interaction_item_counts c ON c.item_id = r.item_id AND c.facet = 'users' AND c.value = ''
-WHERE r.item_id = ANY(CAST(:ids AS bigint[]))
-""")
+WHERE r.item_id = ANY($1::bigint[])
+"""

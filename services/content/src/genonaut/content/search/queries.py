@@ -134,7 +134,7 @@ async def latest(connection: AsyncConnection, terms: Sequence[Term], *, most: in
     if not terms:
         return []
     snapshot = await _Snapshot.of(connection)
-    found = [(await segments.find(snapshot.driver, snapshot.blocks, term))[0] for term in terms]
+    found = await segments.find_each(snapshot.driver, snapshot.blocks, terms)
     chosen = {place for each in found for place in each.between(max(0, len(each) - most), len(each))}
     return await _ids(snapshot.driver, list(chosen))
 

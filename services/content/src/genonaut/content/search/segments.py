@@ -108,20 +108,30 @@ async def find(
         tail, in_tail = await driver.fetch(_TAIL.format(met=met), *arguments), []
     segments = await bits(driver, blocks, {key for each in (term, *counted) for key in keys_of(each)})
     outdated = _outdated((row["block"], row["position"]) for row in tail)
-    folded = {block.number: evaluated(term, segments[block.number]) for block in blocks}
-    folded |= {number: folded[number] - positions for number, positions in outdated.items()}
-    found = sorted((row["created_at"], row["item_id"], row["block"], row["position"]) for row in tail if row["found"])
-    unplaced = [(created_at, item_id) for created_at, item_id, number, _ in found if number is None]
-    places = iter(await _places(driver, blocks, [*unplaced, *bounds]))
-    loose = [
-        Loose((created_at, item_id), next(places) if number is None else Place(number, position))
-        for created_at, item_id, number, position in found
-    ]
+    found = [row for row in tail if row["found"]]
+    places = await _places(driver, blocks, [*_unplaced(found), *bounds])
+    after = dict(zip([*_unplaced(found), *bounds], places, strict=True))
     return (
-        Matches(folded, loose),
-        [Bound(key, place) for key, place in zip(bounds, places, strict=True)],
+        _matches(term, segments, outdated, found, after),
+        [Bound(key, after[key]) for key in bounds],
         _counted(blocks, segments, outdated, counted, in_tail),
     )
+
+
+async def find_each(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequence[Term]) -> Sequence[Matches]:
+    """What each of the terms finds."""
+    arguments: list[list[int]] = []
+    argument = numbered(arguments)
+    met = ", ".join(condition(each, "keys", argument, facets="facets") for each in terms)
+    tail = await driver.fetch(_TAIL_OF_EACH.format(met=met), *arguments)
+    segments = await bits(driver, blocks, {key for term in terms for key in keys_of(term)})
+    outdated = _outdated((row["block"], row["position"]) for row in tail)
+    places = await _places(driver, blocks, _unplaced(tail))
+    after = dict(zip(_unplaced(tail), places, strict=True))
+    return [
+        _matches(term, segments, outdated, [row for row in tail if row["found"][number]], after)
+        for number, term in enumerate(terms)
+    ]
 
 
 async def count(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequence[Term]) -> Sequence[int]:
@@ -137,6 +147,29 @@ async def count(driver: asyncpg.Connection, blocks: Sequence[Block], terms: Sequ
     outdated = _outdated(zip(numbers or (), positions or (), strict=True))
     segments = await bits(driver, blocks, {key for term in terms for key in keys_of(term)})
     return _counted(blocks, segments, outdated, terms, counts)
+
+
+def _matches(
+    term: Term,
+    segments: Bits,
+    outdated: Mapping[int, BitMap],
+    found: Iterable[asyncpg.Record],
+    after: Mapping[SortKey, Place | None],
+) -> Matches:
+    """`found` is of the tail, and `after` where those stand that are in no block."""
+    folded = {number: evaluated(term, of_block) for number, of_block in segments.items()}
+    folded |= {number: folded[number] - positions for number, positions in outdated.items()}
+    loose = []
+    for row in found:
+        sort_key = row["created_at"], row["item_id"]
+        placed = row["block"] is not None
+        loose.append(Loose(sort_key, Place(row["block"], row["position"]) if placed else after[sort_key]))
+    return Matches(folded, sorted(loose))
+
+
+def _unplaced(tail: Iterable[asyncpg.Record]) -> Sequence[SortKey]:
+    """Those that are in no block."""
+    return [(row["created_at"], row["item_id"]) for row in tail if row["block"] is None]
 
 
 def _outdated(places: Iterable[tuple[int | None, int]]) -> Mapping[int, BitMap]:
@@ -224,6 +257,12 @@ _TAIL = """
 SELECT item_id, created_at, block, position, found
 FROM (SELECT item_id, created_at, block, position, {met} AS found FROM search_tail OFFSET 0) t
 WHERE found OR block IS NOT NULL
+"""
+
+_TAIL_OF_EACH = """
+SELECT item_id, created_at, block, position, found
+FROM (SELECT item_id, created_at, block, position, ARRAY[{met}] AS found FROM search_tail OFFSET 0) t
+WHERE true = ANY(found) OR block IS NOT NULL
 """
 
 _TAIL_AND_COUNTS = """
