@@ -11,9 +11,13 @@ import pytest
 from genonaut.content.interactions.counting import POPULARITY
 from genonaut.content.search import folding, upkeep
 from genonaut.content.search import queries as search_queries
+from genonaut.content.search.keys import tag_key
 from genonaut.content.search.planner import Plan, Strategy
+from genonaut.content.search.terms import Except, Has, every
 
 TAGS = ["sea", "sky", "wood", "night", "storm", "gull"]
+UNUSED = tag_key(1_000_000)
+"""A key that no item has."""
 SOURCES = {"/content": "regular", "/content-auto": "auto"}
 KINDS = ["user-regular", "user-auto", "community-regular", "community-auto"]
 SORTS: dict[str, Callable[["Made"], Any]] = {
@@ -194,6 +198,23 @@ class Model:
             assert [item["id"] for item in body["items"]] == expected[: asked["page_size"]], asked
             assert body["pagination"]["total_count"] == len(expected), asked
 
+    async def check_latest(self) -> None:
+        """The latest of several terms, found together, are the latest of each of them, whoever may see them."""
+        wanted, unwanted, most = self.choose.choice(TAGS), self.choose.choice(TAGS), self.choose.choice([1, 3, 50])
+        keys = dict(await self.gallery.rows("SELECT t.slug, k.key FROM search_keys k JOIN tags t ON t.id = k.id"))
+        one, other = (Has(keys.get(slug, UNUSED)) for slug in (wanted, unwanted))
+        latest = sorted(self.made.values(), key=lambda made: (made.created_at, made.id), reverse=True)
+        tests: list[Callable[[set[str]], bool]] = [
+            lambda tags: wanted in tags,
+            lambda tags: {wanted, unwanted} <= tags,
+            lambda tags: wanted in tags and unwanted not in tags,
+        ]
+        expected = {made.id for test in tests for made in [each for each in latest if test(set(each.tags))][:most]}
+
+        async with self.gallery.runtime.database.reading() as connection:
+            terms = [one, every([one, other]), Except(one, other)]
+            assert set(await search_queries.latest(connection, terms, most=most)) == expected
+
     async def check(self, asked: dict[str, Any]) -> None:
         """Every page of the list, by number and by cursor, forwards and backwards, has what it should."""
         self.asked.append(asked)
@@ -254,4 +275,5 @@ async def test_lists_show_what_a_plain_list_would(
         if step % 20 == 19:
             for _ in range(3):
                 await model.check(model.question())
+                await model.check_latest()
             assert not await upkeep.recount(gallery.runtime.database, repair=False)
